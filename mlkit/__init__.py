@@ -1,0 +1,26 @@
+"""mlkit: classical NLP and machine learning as one composable command.
+
+Everything the command line does can be imported: ``mlkit.embeddings``, ``mlkit.metrics``, ... are loaded
+when they are first named (PEP 562), so ``import mlkit`` itself loads nothing heavy.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from mlkit.version import __version__
+
+ROOMS = ("bpe", "embeddings", "formats", "metrics", "ngram", "plots")
+
+__all__ = ["ROOMS", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ROOMS:
+        return importlib.import_module(f"mlkit.{name}")
+    raise AttributeError(f"module 'mlkit' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *ROOMS])

@@ -1,0 +1,77 @@
+"""Every error that mlkit raises on purpose: one class per exit code and kind of fault.
+
+Rooms and formats raise them; ``mlkit.cli.main`` turns them into one line on stderr, in one place.
+"""
+
+from __future__ import annotations
+
+import os
+
+
+class MlkitError(Exception):
+    """Tell the user what is wrong in one line, with an optional hint of what to do."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class UsageError(MlkitError):
+    """The call itself is wrong: options that contradict each other, a value out of range (exit code 2)."""
+
+    exit_code = 2
+
+
+class DataError(MlkitError):
+    """The content of an input is wrong; `path` and `line` (from 1) say where."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: str | os.PathLike[str] | None = None,
+        line: int | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.path = None if path is None else os.fspath(path)
+        self.line = line
+
+    def __str__(self) -> str:
+        where = [self.path] if self.path is not None else []
+        if self.line is not None:
+            where.append(str(self.line) if self.path is not None else f"line {self.line}")
+        return ":".join(where) + ": " + self.message if where else self.message
+
+
+class ModelError(DataError):
+    """A model file is truncated, of another kind, or of a newer format."""
+
+
+class CheckpointError(DataError):
+    """A checkpoint does not belong to this job: other settings, other input, another command."""
+
+
+class MissingExtra(MlkitError):
+    """A library of an optional extra is not installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs the extra '{extra}'", hint=f"pip install 'mlkit[{extra}]'")
+
+
+class Stopped(BaseException):
+    """A stop signal arrived (and, where there is a checkpoint, it has been saved): exit 128 + signal.
+
+    Not an `Exception`, so that no handler for ordinary faults swallows it.
+    """
+
+    def __init__(self, signal_number: int, message: str | None = None) -> None:
+        super().__init__(message or f"stopped by signal {signal_number}")
+        self.signal_number = signal_number
+        self.message = message

@@ -1,0 +1,295 @@
+"""The only file that names numba: kernels with one signature, the cache policy, the fallback, the warm-up.
+
+A kernel is declared as::
+
+    @kernel("i8(const u8[:], i4[:], f4[:,:], f8)")
+    def count_bytes(text, out, table, rate): ...
+
+Arrays are C-contiguous; ``const`` ones are read-only, which memory maps need. Nothing is compiled (and numba is not
+imported) before a kernel is first called. ``@inline`` marks helpers that kernels of the same file call; they
+are compiled into their callers.
+
+Why one signature: processes that start together and compile several signatures of one kernel can poison
+numba's disk cache (wrong numbers, no error); with one signature they cannot.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import threading
+import types as python_types
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+from mlkit.version import __version__
+
+# Reassociation lets dot products vectorise; NaN and infinities keep their meaning.
+REASSOCIATE = frozenset({"reassoc", "contract", "nsz", "arcp"})
+
+_SCALARS = {
+    "b1": "boolean", "i1": "int8", "i2": "int16", "i4": "int32", "i8": "int64",
+    "u1": "uint8", "u2": "uint16", "u4": "uint32", "u8": "uint64", "f4": "float32", "f8": "float64",
+}  # fmt: skip
+
+_lock = threading.RLock()
+_cache_wanted = False
+_announce: Callable[[str], None] | None = None
+_announced = False
+
+
+def jit_disabled() -> bool:
+    """Say whether NUMBA_DISABLE_JIT asks for plain Python kernels."""
+    return os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
+
+
+def use_command_cache(announce: Callable[[str], None] | None = None) -> None:
+    """Keep compiled kernels in the user's cache directory; the command line calls this, libraries do not.
+
+    `announce` is called once, before the first compilation that the cache cannot spare us.
+    """
+    global _cache_wanted, _announce
+    _cache_wanted = True
+    _announce = announce
+
+
+def cache_directory() -> Path:
+    """Return the kernel cache of this kind of CPU and this version of mlkit.
+
+    Nodes of a cluster share a home but not a CPU: the processor's flags are part of the name.
+    """
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    except OSError:
+        flags = platform.processor()
+    digest = hashlib.sha1(flags.encode()).hexdigest()[:12]
+    return base / "mlkit" / "numba" / f"{platform.machine()}-{digest}-{__version__}"
+
+
+def _numba() -> Any:
+    """Import numba, with the command's cache directory set before it reads its configuration."""
+    if _cache_wanted and "NUMBA_CACHE_DIR" not in os.environ:
+        os.environ["NUMBA_CACHE_DIR"] = str(cache_directory())
+    import numba
+
+    return numba
+
+
+class Kernel:
+    """A compiled function: arrays in, arrays out, no GIL, cached on disk, compiled when first called."""
+
+    def __init__(self, function: Callable[..., Any], signature: str, fastmath: frozenset[str]) -> None:
+        self.function = function
+        self.signature = signature
+        self.fastmath = fastmath
+        self.__name__ = function.__name__
+        self.__doc__ = function.__doc__
+        self.__module__ = function.__module__
+        self._call: Callable[..., Any] | None = None
+        self.cached = True
+
+    def __call__(self, *arguments: Any) -> Any:
+        call = self._call
+        if call is None:
+            call = self.compile()
+        return call(*arguments)
+
+    def compile(self) -> Callable[..., Any]:
+        """Compile the kernel, or load it from the cache, and return the callable."""
+        with _lock:
+            if self._call is None:
+                self._call = self._compiled()
+            return self._call
+
+    resolve = compile
+
+    def _compiled(self) -> Callable[..., Any]:
+        _resolve_helpers(self.function)
+        if jit_disabled():
+            return self.function
+        numba = _numba()
+        signature = parse_signature(self.signature)
+        try:
+            dispatcher = self._dispatcher(numba, cache=True)
+            _announce_compilation(dispatcher)
+            dispatcher.compile(signature)
+        except Exception:
+            # Full disk, read-only home, damaged cache file: the work goes on without a cache. A fault of the
+            # kernel itself is raised by this second attempt.
+            self.cached = False
+            dispatcher = self._dispatcher(numba, cache=False)
+            dispatcher.compile(signature)
+        dispatcher.disable_compile()
+        return dispatcher
+
+    def _dispatcher(self, numba: Any, *, cache: bool) -> Any:
+        return numba.njit(
+            nogil=True, cache=cache, error_model="numpy", boundscheck=False,
+            fastmath=set(self.fastmath) if self.fastmath else False,
+        )(self.function)  # fmt: skip
+
+
+class Inline:
+    """A helper that kernels call; it has no signature of its own and is compiled into its callers."""
+
+    def __init__(self, function: Callable[..., Any], fastmath: frozenset[str]) -> None:
+        self.function = function
+        self.fastmath = fastmath
+        self.__name__ = function.__name__
+        self.__doc__ = function.__doc__
+        self._resolved: Any = None
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.resolve()(*arguments)
+
+    def resolve(self) -> Any:
+        """Return what numba understands in place of this object."""
+        with _lock:
+            if self._resolved is None:
+                _resolve_helpers(self.function)
+                if jit_disabled():
+                    self._resolved = self.function
+                else:
+                    fastmath = set(self.fastmath) if self.fastmath else False
+                    self._resolved = _numba().njit(
+                        nogil=True, error_model="numpy", boundscheck=False, fastmath=fastmath
+                    )(self.function)
+            return self._resolved
+
+
+class _Prefetch:
+    """`prefetch(array, i)`: ask the CPU for the cache line of array[i] (or of row i) before it is needed."""
+
+    _resolved: Any = None
+
+    def __call__(self, array: Any, index: int) -> None:
+        return None
+
+    def resolve(self) -> Any:
+        if self._resolved is None:
+            self._resolved = (lambda array, index: None) if jit_disabled() else _prefetch_intrinsic()
+        return self._resolved
+
+
+def _prefetch_intrinsic() -> Any:
+    _numba()
+    from llvmlite import ir
+    from numba import types
+    from numba.core import cgutils
+    from numba.extending import intrinsic
+
+    @intrinsic
+    def prefetch_line(typing_context: Any, array: Any, index: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            view = context.make_array(array)(context, builder, arguments[0])
+            position = context.cast(builder, arguments[1], signature.args[1], types.intp)
+            strides = cgutils.unpack_tuple(builder, view.strides)
+            byte_pointer = ir.IntType(8).as_pointer()
+            base = builder.bitcast(view.data, byte_pointer)
+            address = builder.gep(base, [builder.mul(position, strides[0])])
+            i32 = ir.IntType(32)
+            function_type = ir.FunctionType(ir.VoidType(), [byte_pointer, i32, i32, i32])
+            function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
+            builder.call(function, [address, i32(0), i32(3), i32(1)])
+            return context.get_dummy_value()
+
+        return types.void(array, index), codegen
+
+    return prefetch_line
+
+
+prefetch = _Prefetch()
+
+
+def kernel(signature: str, *, fastmath: frozenset[str] = frozenset()) -> Callable[[Callable[..., Any]], Any]:
+    """Declare a kernel with one explicit signature, such as ``"f8(const f4[:,:], i8)"``."""
+    return lambda function: Kernel(function, signature, fastmath)
+
+
+def inline(function: Callable[..., Any] | None = None, *, fastmath: frozenset[str] = frozenset()) -> Any:
+    """Declare a helper of kernels; used bare (``@inline``) or with flags (``@inline(fastmath=...)``)."""
+    if function is None:
+        return lambda real: Inline(real, fastmath)
+    return Inline(function, fastmath)
+
+
+def parse_signature(text: str) -> Any:
+    """Turn ``"i8(const u8[:], f4[:,:])"`` into a numba signature; every array is C-contiguous."""
+    numba = _numba()
+    result, _, rest = text.partition("(")
+    if not rest.endswith(")"):
+        raise ValueError(f"kernel signature without closing parenthesis: {text!r}")
+    arguments = [_parse_type(numba, part) for part in _split_arguments(rest[:-1])]
+    returned = numba.types.void if result in ("", "void") else _parse_type(numba, result)
+    return returned(*arguments)
+
+
+def _split_arguments(text: str) -> list[str]:
+    parts, depth, current = [], 0, ""
+    for character in text:
+        depth += (character == "[") - (character == "]")
+        if character == "," and depth == 0:
+            parts.append(current)
+            current = ""
+        else:
+            current += character
+    return [part.strip() for part in [*parts, current] if part.strip()]
+
+
+def _parse_type(numba: Any, text: str) -> Any:
+    text = text.strip()
+    read_only = text.startswith("const ")
+    name, bracket, shape = text.removeprefix("const ").strip().partition("[")
+    scalar = getattr(numba.types, _SCALARS[name.strip()])
+    if not bracket:
+        return scalar
+    dimensions = shape.count(",") + 1
+    return numba.types.Array(scalar, dimensions, "C", readonly=read_only)
+
+
+def _resolve_helpers(function: Callable[..., Any]) -> None:
+    """Put numba's own objects where the module of `function` names helpers: numba reads plain globals."""
+    module = function.__globals__
+    for name in _names(function.__code__):
+        value = module.get(name)
+        if isinstance(value, (Inline, Kernel, _Prefetch)) and getattr(value, "function", None) is not function:
+            module[name] = value.resolve()
+
+
+def _names(code: python_types.CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, python_types.CodeType):
+            yield from _names(constant)
+
+
+def _announce_compilation(dispatcher: Any) -> None:
+    global _announced
+    if _announce is None or _announced:
+        return
+    index = getattr(getattr(dispatcher._cache, "_cache_file", None), "_index_path", None)
+    if index is not None and not Path(index).exists():
+        _announced = True
+        _announce("compiling kernels for this machine, once ('mlkit warm' does it ahead of time)")
+
+
+def kernel_modules() -> list[str]:
+    """Return the names of all kernel modules of mlkit, sorted."""
+    root = Path(__file__).parent
+    paths = sorted(path for path in root.rglob("kernels*.py"))
+    return [".".join(("mlkit", *path.relative_to(root).with_suffix("").parts)) for path in paths]
+
+
+def all_kernels() -> list[Kernel]:
+    """Import every kernel module and return its kernels (for `mlkit warm` and the tests)."""
+    import importlib
+
+    found: dict[int, Kernel] = {}
+    for name in kernel_modules():
+        for value in vars(importlib.import_module(name)).values():
+            if isinstance(value, Kernel) and value.__module__ == name:
+                found[id(value)] = value
+    return list(found.values())
