@@ -1,0 +1,128 @@
+"""Save and resume the state of long jobs, and the signals that ask for it.
+
+A checkpoint is a model file of kind ``checkpoint``: the job's settings, where it stands, and its arrays. `resume`
+refuses a checkpoint of other settings and names the first that differs.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+from numpy.typing import NDArray
+
+from mlkit.errors import CheckpointError, Stopped
+from mlkit.formats.model import Tensors, load_model, save_model
+from mlkit.formats.streams import PathLike
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+
+
+def save_checkpoint(
+    path: PathLike,
+    command: str,
+    settings: Mapping[str, Any],
+    state: Mapping[str, Any],
+    arrays: Mapping[str, NDArray[Any]],
+) -> None:
+    """Write the state of a job atomically: `settings` identify the job, `state` says where it stands."""
+    header = {"command": command, "settings": dict(settings), "state": dict(state)}
+    save_model(path, "checkpoint", header, arrays)
+
+
+def load_checkpoint(
+    path: PathLike, command: str, settings: Mapping[str, Any]
+) -> tuple[dict[str, Any], Tensors]:
+    """Return (state, arrays) of a checkpoint of this very job.
+
+    Raises `CheckpointError` when the command or a setting differs, `ModelError` when the file is damaged.
+    """
+    header, arrays = load_model(path, "checkpoint")
+    if header.get("command") != command:
+        raise CheckpointError(f"a checkpoint of {header.get('command')!r}, not of {command!r}", path=path)
+    saved = header.get("settings", {})
+    for name in sorted({*saved, *settings}):
+        if saved.get(name) != settings.get(name):
+            raise CheckpointError(
+                f"the checkpoint was made with {name} = {saved.get(name)!r}, this run has {settings.get(name)!r}",
+                path=path, hint="resume with the same settings and input, or start anew without --resume",
+            )  # fmt: skip
+    return header["state"], arrays
+
+
+class StopSignals:
+    """Note SIGTERM and SIGUSR1 inside a with block instead of dying, so that the job can save first.
+
+    >>> with StopSignals() as stop:
+    ...     stop.requested
+    False
+
+    Outside the main thread (a library user's pool) it does nothing.
+    """
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self._previous: dict[int, Any] = {}
+
+    @property
+    def requested(self) -> bool:
+        """Say whether a stop signal has arrived."""
+        return self.number is not None
+
+    def raise_stopped(self, message: str) -> None:
+        """Leave the job with the exit code of the signal that arrived."""
+        raise Stopped(self.number or signal.SIGTERM, message)
+
+    def __enter__(self) -> StopSignals:
+        if threading.current_thread() is threading.main_thread():
+            for number in STOP_SIGNALS:
+                self._previous[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.number = number
+
+
+class Checkpoints:
+    """When to save: every `every` seconds (or at each call when 0), and when a stop signal arrived.
+
+    `path` None switches saving off; a stop signal then ends the job without a checkpoint.
+    """
+
+    def __init__(self, path: PathLike | None, every: float, stop: StopSignals) -> None:
+        self.path = None if path is None else Path(path)
+        self.every = every
+        self.stop = stop
+        self._last = time.monotonic()
+
+    def due(self) -> bool:
+        """Say whether the job should save now."""
+        if self.stop.requested:
+            return True
+        return self.path is not None and time.monotonic() - self._last >= self.every
+
+    def save(
+        self,
+        command: str,
+        settings: Mapping[str, Any],
+        state: Mapping[str, Any],
+        arrays: Mapping[str, NDArray[Any]],
+    ) -> None:
+        """Save, and leave by `Stopped` if a stop signal asked for it."""
+        if self.path is not None:
+            save_checkpoint(self.path, command, settings, state, arrays)
+        self._last = time.monotonic()
+        if self.stop.requested:
+            saved = f"saved {self.path}: continue with --resume" if self.path else "no --checkpoint: nothing saved"
+            self.stop.raise_stopped(f"stopped by signal {self.stop.number}; {saved}")
