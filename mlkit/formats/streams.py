@@ -340,7 +340,8 @@ class _AtomicFile:
         os.fsync(descriptor)
         if self.named is None:
             named = _temporary_name(self.target)
-            os.link(f"/proc/self/fd/{descriptor}", named, follow_symlinks=True)
+            # only with a directory descriptor does Python call linkat(), which can follow the link in /proc
+            os.link(f"/proc/self/fd/{descriptor}", named, src_dir_fd=descriptor, follow_symlinks=True)
             self.named = named
         self.named.replace(self.target)
         self.named = None
