@@ -124,5 +124,9 @@ class Checkpoints:
             save_checkpoint(self.path, command, settings, state, arrays)
         self._last = time.monotonic()
         if self.stop.requested:
-            saved = f"saved {self.path}: continue with --resume" if self.path else "no --checkpoint: nothing saved"
+            saved = (
+                f"saved {self.path}: continue with --resume"
+                if self.path
+                else "no --checkpoint: nothing saved"
+            )
             self.stop.raise_stopped(f"stopped by signal {self.stop.number}; {saved}")

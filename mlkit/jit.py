@@ -20,8 +20,9 @@ import os
 import platform
 import threading
 import types as python_types
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any
 
 from mlkit.version import __version__
 
@@ -255,7 +256,10 @@ def _resolve_helpers(function: Callable[..., Any]) -> None:
     module = function.__globals__
     for name in _names(function.__code__):
         value = module.get(name)
-        if isinstance(value, (Inline, Kernel, _Prefetch)) and getattr(value, "function", None) is not function:
+        if (
+            isinstance(value, (Inline, Kernel, _Prefetch))
+            and getattr(value, "function", None) is not function
+        ):
             module[name] = value.resolve()
 
 

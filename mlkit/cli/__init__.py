@@ -1,0 +1,94 @@
+"""`main()`: the entry of the command line, the single error boundary, and the signals."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
+
+from mlkit.errors import MlkitError, Stopped
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run mlkit and exit: 0 done, 1 bad data or system, 2 usage, 128 + N for a signal N."""
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGUSR1, _stop)
+    code = run(sys.argv[1:] if arguments is None else list(arguments))
+    if code == 128 + signal.SIGPIPE:
+        # end as any C tool does whose reader has gone: killed by the signal, without a word
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGPIPE)
+    # no interpreter shutdown: everything is flushed, and unloading LLVM takes a while
+    os._exit(code)
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command line and return its exit code; every fault becomes one line on stderr."""
+    if "TYPER_USE_RICH" not in os.environ and not sys.stdout.isatty():
+        os.environ["TYPER_USE_RICH"] = "0"  # plain help in pipes and logs, at half the cost
+    from mlkit import jit
+    from mlkit.cli import registry
+    from mlkit.cli.output import out
+
+    jit.use_command_cache(announce=out.detail if not sys.stderr.isatty() else out.words)
+    try:
+        code = registry.run(registry.root_command(), arguments)
+        sys.stdout.flush()
+        return code
+    except registry.ClickFault as fault:
+        return _usage_fault(fault, registry, out)
+    except Stopped as stopped:
+        if stopped.message:
+            out.error(f"{registry.command_path()}: {stopped.message}")
+        return 128 + stopped.signal_number
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return 128 + signal.SIGPIPE
+    except MlkitError as error:
+        return _report(out, registry.command_path(), str(error), error.hint, error.exit_code)
+    except OSError as error:
+        return _report(out, registry.command_path(), _system_error(error), None, 1)
+    except MemoryError:
+        hint = "use --memory, fewer dimensions or a smaller vocabulary"
+        return _report(out, registry.command_path(), "out of memory", hint, 1)
+    except RecursionError as error:
+        return _report(out, registry.command_path(), f"input nested too deeply ({error})", None, 1)
+
+
+def _usage_fault(fault: Exception, registry: object, out: object) -> int:
+    from mlkit.cli.output import out as sink
+    from mlkit.cli.registry import command_path
+
+    message = fault.format_message()  # type: ignore[attr-defined]
+    if type(fault).__name__ == "NoArgsIsHelpError":
+        sys.stderr.write(message.rstrip("\n") + "\n")
+        return 2
+    sink.error(
+        f"{command_path()}: {' '.join(message.split())}", f"'{command_path()} --help' shows the options"
+    )
+    return int(getattr(fault, "exit_code", 1))
+
+
+def _report(out: object, command: str, message: str, hint: str | None, code: int) -> int:
+    from mlkit.cli.output import out as sink
+
+    if sink.debug:
+        import traceback
+
+        traceback.print_exc()
+    sink.error(f"{command}: {' '.join(message.splitlines())}", hint)
+    return code
+
+
+def _system_error(error: OSError) -> str:
+    reason = error.strerror or str(error) or type(error).__name__
+    reason = reason[:1].lower() + reason[1:]
+    return f"{error.filename}: {reason}" if error.filename is not None else reason
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Stopped(number)

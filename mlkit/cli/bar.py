@@ -1,0 +1,66 @@
+"""The progress bar: rate, loss and time left, on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from mlkit.progress import Progress as Callback
+    from mlkit.progress import Report
+
+
+class Rate(ProgressColumn):
+    """Units per second, such as ``1.6 M words/s``."""
+
+    def render(self, task: Task) -> Text:
+        """Return the rate since the stage began."""
+        speed = task.finished_speed or task.speed
+        unit = task.fields.get("unit") or ""
+        return Text("" if not speed else f"{short(speed)} {unit}/s", style="green")
+
+
+def short(number: float) -> str:
+    """Return a number with at most three digits and a unit: 1234567 -> 1.23 M."""
+    for limit, suffix in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if number >= limit:
+            return f"{number / limit:.3g}{suffix}"
+    return f"{number:.3g}"
+
+
+@contextmanager
+def bar(title: str) -> Iterator[Callback]:
+    """Draw a bar per stage on stderr while the block runs."""
+    progress = Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.percentage:>5.1f} %"),
+        Rate(),
+        TextColumn("{task.fields[figures]}", style="cyan"),
+        TimeRemainingColumn(compact=True),
+        console=Console(stderr=True),
+    )
+    tasks: dict[str, int] = {}
+
+    def report(event: Report) -> None:
+        if event.stage not in tasks:
+            name = event.stage or title
+            tasks[event.stage] = progress.add_task(name, total=event.total, unit=event.unit, figures="")
+        figures = []
+        if event.loss is not None:
+            figures.append(f"loss {event.loss:.4f}")
+        if event.valid_loss is not None:
+            figures.append(f"held-out {event.valid_loss:.4f}")
+        if event.learning_rate is not None:
+            figures.append(f"rate {event.learning_rate:.2g}")
+        progress.update(
+            tasks[event.stage], completed=event.done, total=event.total, figures="  ".join(figures)
+        )  # fmt: skip
+
+    with progress:
+        yield report

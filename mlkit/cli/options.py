@@ -1,0 +1,95 @@
+"""The options that several commands share, each declared once."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+RUN = "Running"
+
+
+class TextErrors(StrEnum):
+    """What to do with invalid UTF-8."""
+
+    strict = "strict"
+    replace = "replace"
+    skip = "skip"
+
+
+def size(text: str) -> int:
+    """Return a number of bytes: ``300M``, ``2G``, ``64k``, ``1000000``; units are powers of 1024."""
+    units = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+    cleaned = text.strip().lower().removesuffix("b").removesuffix("i")
+    number, unit = (cleaned[:-1], cleaned[-1]) if cleaned[-1:].isalpha() else (cleaned, "")
+    try:
+        amount = float(number) * units[unit]
+    except (KeyError, ValueError):
+        raise typer.BadParameter(f"{text!r} is not a size such as 300M or 2G") from None
+    if not 0 < amount < 1 << 60:
+        raise typer.BadParameter(f"{text!r} is not a positive size")
+    return int(amount)
+
+
+def shard(text: str) -> tuple[int, int]:
+    """Return (index from 0, number of shards) of ``2/8``."""
+    index, slash, count = text.partition("/")
+    if not (slash and index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):
+        raise typer.BadParameter(f"{text!r} is not a shard such as 2/8")
+    return int(index) - 1, int(count)
+
+
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads", "-t", min=1, metavar="N", envvar="MLKIT_THREADS", rich_help_panel=RUN,
+        help="Threads to use.", show_default="$SLURM_CPUS_PER_TASK, or the usable CPUs",
+    ),
+]  # fmt: skip
+Seed = Annotated[
+    int, typer.Option("--seed", metavar="N", envvar="MLKIT_SEED", rich_help_panel=RUN, help="Random seed.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per result.", show_default=False)]
+Output = Annotated[
+    str, typer.Option("--output", "-o", metavar="FILE", help="Where to write ('-' is stdout).")
+]
+Errors = Annotated[
+    TextErrors, typer.Option("--errors", rich_help_panel=RUN, help="What to do with invalid UTF-8.")
+]
+# read these two with options.size(...) and options.shard(...)
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        "--memory", metavar="SIZE", envvar="MLKIT_MEMORY", rich_help_panel=RUN,
+        help="Keep within this much memory, such as 300M or 2G; sorted parts go to --tmp-dir.",
+        show_default="no bound",
+    ),
+]  # fmt: skip
+Shard = Annotated[
+    str | None,
+    typer.Option(
+        "--shard", metavar="I/N", rich_help_panel=RUN, help="Work on part I of N of the input only."
+    ),
+]
+TmpDir = Annotated[
+    str | None,
+    typer.Option(
+        "--tmp-dir", metavar="DIR", envvar=["MLKIT_TMP_DIR", "TMPDIR"], rich_help_panel=RUN,
+        help="Folder for temporary files.", show_default="system",
+    ),
+]  # fmt: skip
+Checkpoint = Annotated[
+    str | None,
+    typer.Option("--checkpoint", metavar="FILE", rich_help_panel=RUN, help="Save the state of the job here."),
+]
+CheckpointEvery = Annotated[
+    float,
+    typer.Option(
+        "--checkpoint-every", metavar="SECONDS", min=0, rich_help_panel=RUN, help="How often to save."
+    ),
+]
+Resume = Annotated[
+    bool,
+    typer.Option("--resume", rich_help_panel=RUN, help="Continue from --checkpoint.", show_default=False),
+]

@@ -1,0 +1,239 @@
+"""Name -> command: the lazy command tree, and the only contact with Typer's inner classes.
+
+A command's module is imported when the command is called (or its help is asked for); ``mlkit --help`` needs only the
+table below. Every command made with `App` has ``--config``, ``--print-config``, ``-q``, ``-v``, ``--debug`` and ``-h``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup, TyperOption
+from typer.main import get_command
+
+from mlkit.cli import config
+from mlkit.cli.output import out
+
+VECTORS, MODELS, TEXT, METRICS, TABLES, TOOLS = (
+    "Word vectors", "Language models", "Text", "Metrics", "Tables", "Tools",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One command: the module that defines its `app`, its one-line help, its panel in ``mlkit --help``."""
+
+    module: str
+    help: str
+    panel: str
+
+
+COMMANDS: dict[str, Entry] = {
+    "demo": Entry("mlkit.cli.demo", "Show what mlkit does, on text that every machine has.", TOOLS),
+    "completion": Entry("mlkit.cli.completion", "Print shell completions and man pages.", TOOLS),
+    "warm": Entry("mlkit.cli.warm", "Compile every kernel ahead of time.", TOOLS),
+}
+
+# exceptions of Typer's vendored click, reached through the public class
+UsageFault: Any = typer.BadParameter.__mro__[1]
+ClickFault: Any = typer.BadParameter.__mro__[2]
+
+HELP_OPTIONS = {
+    "help_option_names": ["-h", "--help"],
+    "auto_envvar_prefix": "MLKIT",
+    "max_content_width": 100,
+}
+
+_path: list[str] = []
+
+
+def command_path() -> str:
+    """Return the command that is running, as the user named it: ``mlkit bpe encode``."""
+    return " ".join(["mlkit", *_path])
+
+
+class Command(TyperCommand):
+    """A command with the options that every command has, and with --config."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        settings.setdefault("context_settings", HELP_OPTIONS)
+        super().__init__(*arguments, **settings)
+        self.params.extend(_common_options())
+
+    def make_context(self, info_name: Any, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Read --config before the options are parsed: its values become the defaults."""
+        if "--print-config" in args:
+            # a user may look at the settings of a command without naming its inputs
+            for parameter in self.params:
+                parameter.required = False
+        values = config.values_from_arguments(args, self.params, command_path())
+        if values:
+            extra["default_map"] = values
+        return super().make_context(info_name, args, parent=parent, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Set the sink's loudness, print the configuration if that is wanted, else run."""
+        common = {name: ctx.params.pop(name, None) for name in config.COMMON}
+        out.configure(
+            quiet=bool(common["quiet"]), verbose=bool(common["verbose"]), debug=bool(common["debug"])
+        )
+        if common["print_config"]:
+            out.line(config.effective(self.params, ctx.params).rstrip("\n"))
+            return None
+        return super().invoke(ctx)
+
+
+class Group(TyperGroup):
+    """A command with subcommands, in named panels also where help is plain text."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        settings["context_settings"] = HELP_OPTIONS
+        settings["no_args_is_help"] = True
+        super().__init__(*arguments, **settings)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Remember which command runs: error messages begin with it."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if name is not None:
+            _path.append(name)
+        return name, command, rest
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands by panel (plain help; rich help knows panels itself)."""
+        panels: dict[str, list[tuple[str, str]]] = {}
+        for name in self.list_commands(ctx):
+            command = self.get_command(ctx, name)
+            if command is not None and not command.hidden:
+                panel = getattr(command, "rich_help_panel", None)
+                panel = panel if isinstance(panel, str) else "Commands"
+                panels.setdefault(panel, []).append((name, command.get_short_help_str(80)))
+        for panel, rows in panels.items():
+            with formatter.section(panel):
+                formatter.write_dl(rows)
+
+
+class Deferred(TyperCommand):
+    """A command whose module is imported when it is needed."""
+
+    def __init__(self, name: str, entry: Entry) -> None:
+        super().__init__(name, help=entry.help, short_help=entry.help, rich_help_panel=entry.panel)
+        self.entry = entry
+
+    def load(self) -> Any:
+        """Import the module and return the real command."""
+        module = importlib.import_module(self.entry.module)
+        command = get_command(module.app)
+        command.name = self.name
+        return command
+
+    def make_context(self, info_name: Any, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        return self.load().make_context(info_name, args, parent=parent, **extra)
+
+
+class Root(Group):
+    """The command `mlkit` itself."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        for name, entry in ordered(COMMANDS).items():
+            self.add_command(Deferred(name, entry), name)
+
+
+class App(typer.Typer):
+    """A typer.Typer whose commands are ours: ``app = App(help=...)`` and ``@app.command()`` in a command's module."""
+
+    def __init__(self, help: str | None = None, **settings: Any) -> None:
+        super().__init__(
+            help=help, cls=Group, add_completion=False, pretty_exceptions_enable=False,
+            context_settings=HELP_OPTIONS, **settings,
+        )  # fmt: skip
+
+    def command(self, name: str | None = None, **settings: Any) -> Callable[[Any], Any]:
+        """Register a function as a command."""
+        settings.setdefault("cls", Command)
+        return super().command(name, **settings)
+
+
+def ordered(commands: Mapping[str, Entry]) -> dict[str, Entry]:
+    """Return the commands by panel, in the order in which panels are declared."""
+    panels = (VECTORS, MODELS, TEXT, METRICS, TABLES, TOOLS)
+    return dict(sorted(commands.items(), key=lambda item: panels.index(item[1].panel)))
+
+
+def root_command() -> Any:
+    """Return the command tree's root."""
+    app = typer.Typer(
+        cls=Root, pretty_exceptions_enable=False, context_settings=HELP_OPTIONS, add_completion=False,
+        help="Classical NLP and machine learning as composable commands.",
+        epilog="'mlkit COMMAND --help' explains a command and shows an example.",
+    )  # fmt: skip
+
+    @app.callback()
+    def root(
+        version: bool = typer.Option(
+            False,
+            "--version",
+            help="Print the version and exit.",
+            is_eager=True,
+            callback=_print_version,
+            allow_from_autoenv=False,
+            show_default=False,
+        ),
+    ) -> None: ...
+
+    return get_command(app)
+
+
+def loaded_tree() -> dict[tuple[str, ...], Any]:
+    """Return every command, loaded, under its path: for completions, man pages and tests."""
+    tree: dict[tuple[str, ...], Any] = {}
+
+    def walk(path: tuple[str, ...], command: Any) -> None:
+        command = command.load() if isinstance(command, Deferred) else command
+        tree[path] = command
+        if isinstance(command, TyperGroup):
+            for name, child in command.commands.items():
+                walk((*path, name), child)
+
+    walk((), root_command())
+    return tree
+
+
+def run(command: Any, arguments: Sequence[str]) -> int:
+    """Run a command and return its exit code; faults of the call are raised as `ClickFault`."""
+    _path.clear()
+    result = command.main(args=list(arguments), prog_name="mlkit", standalone_mode=False)
+    return result if isinstance(result, int) else 0
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from mlkit.version import __version__
+
+        out.line(f"mlkit {__version__}")
+        raise typer.Exit
+
+
+def _common_options() -> Iterable[TyperOption]:
+    panel = "Every command"
+
+    def flag(name: str, declarations: list[str], help_text: str) -> TyperOption:
+        return TyperOption(
+            param_decls=[name, *declarations], is_flag=True, default=False, help=help_text, rich_help_panel=panel,
+            show_default=False, type=bool, allow_from_autoenv=False,
+        )  # fmt: skip
+
+    return [
+        TyperOption(
+            param_decls=["config_file", "--config"], type=str, metavar="FILE", rich_help_panel=panel,
+            help="Read options from a YAML file (flags and environment win).", allow_from_autoenv=False,
+        ),
+        flag("print_config", ["--print-config"], "Print the effective options as YAML and exit."),
+        flag("quiet", ["-q", "--quiet"], "Say nothing but errors on stderr."),
+        flag("verbose", ["-v", "--verbose"], "Say more on stderr."),
+        flag("debug", ["--debug"], "Show a traceback for errors."),
+    ]  # fmt: skip

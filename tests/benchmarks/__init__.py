@@ -1,0 +1,1 @@
+"""Speed, memory and quality against the peers, side by side in one run."""

@@ -1,0 +1,65 @@
+"""Fixtures that every test may use: the real binary, and the shared data."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+SHARED = Path(os.environ.get("MLKIT_SHARED", REPOSITORY.parent / "shared"))
+
+Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
+
+
+def command_environment(changes: dict[str, str | None] | None = None) -> dict[str, str]:
+    """Return the environment for a child: plain output, no settings of the user's."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLKIT_")}
+    environment.update({"COLUMNS": "100", "NO_COLOR": "1", "PYTHONWARNINGS": "error"})
+    environment.pop("NUMBA_DISABLE_JIT", None)
+    for name, value in (changes or {}).items():
+        if value is None:
+            environment.pop(name, None)
+        else:
+            environment[name] = value
+    return environment
+
+
+@pytest.fixture
+def mlkit(tmp_path: Path) -> Run:
+    """Return a function that runs the real binary in an empty folder: ``mlkit("bleu", "ref", stdin=b"...")``.
+
+    With check=True (the default) a failing exit code fails the test and shows stderr.
+    """
+
+    def run(
+        *arguments: object,
+        stdin: bytes = b"",
+        env: dict[str, str | None] | None = None,
+        check: bool = True,
+        cwd: Path | None = None,
+        timeout: float = 120,
+    ) -> subprocess.CompletedProcess[bytes]:
+        done = subprocess.run(
+            [sys.executable, "-m", "mlkit", *map(str, arguments)],
+            input=stdin, capture_output=True, env=command_environment(env), cwd=cwd or tmp_path, timeout=timeout,
+        )  # fmt: skip
+        if check and done.returncode != 0:
+            pytest.fail(
+                f"mlkit {' '.join(map(str, arguments))}: exit {done.returncode}\n{done.stderr.decode()}"
+            )
+        return done
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Return the folder of shared data; tests that need it are skipped, visibly, where it is missing."""
+    if not (SHARED / "data").is_dir():
+        pytest.skip("needs the data of ../shared")
+    return SHARED
