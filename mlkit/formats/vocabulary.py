@@ -1,0 +1,150 @@
+"""A vocabulary: words with their counts, in one block of bytes, and its text files.
+
+Two text formats are read and written: ``word<TAB>count`` (tsv) and ``word count`` (that of word2vec and GloVe).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mlkit.errors import DataError
+from mlkit.formats import kernels_corpus as kernels
+from mlkit.formats.streams import PathLike, display_name, open_output, read_lines
+
+Bytes = npt.NDArray[np.uint8]
+Ints = npt.NDArray[np.int64]
+
+
+class Vocabulary:
+    """Words and their counts; the id of a word is its place, from 0.
+
+    blob: uint8, the UTF-8 bytes of all words one after another; offsets: int64[len + 1], where each begins;
+    counts: int64[len].
+    """
+
+    def __init__(self, blob: Bytes, offsets: Ints, counts: Ints) -> None:
+        self.blob, self.offsets, self.counts = blob, offsets, counts
+
+    @classmethod
+    def from_words(cls, words: list[str], counts: Any) -> Vocabulary:
+        """Make a vocabulary of words in the given order."""
+        return cls.from_bytes([word.encode("utf-8") for word in words], counts)
+
+    @classmethod
+    def from_bytes(cls, words: list[bytes], counts: Any) -> Vocabulary:
+        offsets = np.zeros(len(words) + 1, np.int64)
+        np.cumsum([len(word) for word in words], out=offsets[1:])
+        return cls(np.frombuffer(b"".join(words), np.uint8), offsets, np.asarray(counts, np.int64))
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    @property
+    def tokens(self) -> int:
+        """The sum of all counts."""
+        return int(self.counts.sum())
+
+    def word_bytes(self, index: int) -> bytes:
+        return self.blob[self.offsets[index] : self.offsets[index + 1]].tobytes()
+
+    def words(self) -> list[str]:
+        """Return all words; invalid UTF-8 cannot occur in a vocabulary that mlkit made."""
+        data, ends = self.blob.tobytes(), self.offsets.tolist()
+        return [data[start:end].decode("utf-8") for start, end in zip(ends, ends[1:], strict=False)]
+
+    def index(self, word: str) -> int:
+        """Return the id of `word`, or -1."""
+        return self._index.get(word, -1)
+
+    @cached_property
+    def _index(self) -> dict[str, int]:
+        return {word: index for index, word in enumerate(self.words())}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of words and counts, by which encoded corpora and checkpoints know their vocabulary."""
+        digest = hashlib.sha256()
+        for array in (self.offsets, self.counts, self.blob):
+            digest.update(np.ascontiguousarray(array).view(np.uint8).data)
+        return digest.hexdigest()[:32]
+
+    def select(self, order: Ints) -> Vocabulary:
+        """Return the words with the ids `order`, in that order."""
+        lengths = np.diff(self.offsets)[order]
+        blob = np.empty(int(lengths.sum()), np.uint8)
+        offsets = np.zeros(len(order) + 1, np.int64)
+        kernels.gather_words(self.blob, self.offsets, order, blob, offsets)
+        return Vocabulary(blob, offsets, self.counts[order])
+
+    def frequent(self, min_count: int = 1, max_size: int | None = None) -> Vocabulary:
+        """Return the words seen at least `min_count` times, at most `max_size`: most frequent first, then by bytes."""
+        kept = self if min_count <= 1 else self.select(np.flatnonzero(self.counts >= min_count))
+        order = kept.sorted_order()
+        return kept.select(order if max_size is None else order[:max_size])
+
+    def sorted_order(self) -> Ints:
+        """Return the ids by descending count, then by bytes."""
+        keys = np.empty((2, len(self)), np.uint64)
+        kernels.prefix_keys(self.blob, self.offsets, 0, keys[0])
+        kernels.prefix_keys(self.blob, self.offsets, 8, keys[1])
+        order = np.lexsort((keys[1], keys[0], -self.counts))
+        same = np.ones(max(len(self) - 1, 0), np.bool_)
+        for key in (keys[0], keys[1], self.counts):
+            ordered = key[order]
+            same &= ordered[1:] == ordered[:-1]
+        # runs that agree in count and 16 bytes are put in order one by one
+        edges = np.flatnonzero(np.diff(np.concatenate(([False], same, [False])).astype(np.int8)))
+        for start, end in edges.reshape(-1, 2).tolist():
+            run = order[start : end + 1].tolist()
+            order[start : end + 1] = sorted(run, key=self.word_bytes)
+        return order
+
+    def save(self, path: PathLike, format: str = "tsv") -> None:
+        """Write ``word<TAB>count`` lines (tsv), or ``word count`` lines (word2vec)."""
+        between = {"tsv": b"\t", "word2vec": b" "}[format]
+        block = 1 << 16
+        with open_output(path) as stream:
+            for first in range(0, len(self), block):
+                ends = self.offsets[first : first + block + 1]
+                data = self.blob[ends[0] : ends[-1]].tobytes()
+                places = (ends - ends[0]).tolist()
+                counts = self.counts[first : first + block].tolist()
+                stream.write(
+                    b"".join(
+                        b"%b%b%d\n" % (data[start:end], between, count)
+                        for start, end, count in zip(places, places[1:], counts, strict=False)
+                    )
+                )
+
+    @classmethod
+    def load(cls, path: PathLike) -> Vocabulary:
+        """Read ``word<TAB>count`` or ``word count`` lines; ids are the places in the file.
+
+        The line ``</s> n`` with which word2vec's files begin is left out: line ends are no words here.
+        Raises `DataError` for a line without a count, or a word that comes twice.
+        """
+        words: list[str] = []
+        counts: list[int] = []
+        seen: set[str] = set()
+        name = display_name(path)
+        for number, line in enumerate(read_lines(path), 1):
+            word, tab, count = line.rpartition("\t")
+            if not tab:
+                word, _, count = line.rpartition(" ")
+                if word == "</s>" and number == 1:
+                    continue
+            if not line and not words:
+                continue
+            if not word or not count.isascii() or not count.isdigit() or len(count) > 18:
+                raise DataError("expected a word, a tab or space, and its count", path=name, line=number)
+            if word in seen:
+                raise DataError(f"the word {word!r} comes twice", path=name, line=number)
+            seen.add(word)
+            words.append(word)
+            counts.append(int(count))
+        return cls.from_words(words, counts)
