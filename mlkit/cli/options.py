@@ -14,7 +14,7 @@ class TextErrors(StrEnum):
     """What to do with invalid UTF-8."""
 
     strict = "strict"
-    replace = "replace"
+    replace = "replace"  # type: ignore[assignment]
     skip = "skip"
 
 

@@ -1,0 +1,33 @@
+"""What the demonstration runs, in order: every capability adds its commands here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Step:
+    """A sentence that says what is done, and the command line that does it, inside the demonstration's folder."""
+
+    title: str
+    command: str
+
+
+NEIGHBOURHOODS = (
+    "red green blue black white one two three four five row column matrix vector array string integer float"
+)
+
+STEPS = (
+    Step(
+        "Learn word vectors from it",
+        "mlkit train-w2v corpus.txt -o vectors.txt --dim 80 --window 5 --epochs 8 --lr 0.05",
+    ),
+    Step("Which words are used like 'red'?", "mlkit vectors nn vectors.txt red -k 6"),
+    Step("... like 'cosine'?", "mlkit vectors nn vectors.txt cosine -k 6"),
+    Step("... like 'thread'?", "mlkit vectors nn vectors.txt thread -k 6"),
+    Step(
+        "'row' is to 'rows' as 'column' is to ...?", "mlkit vectors analogy vectors.txt row rows column -k 3"
+    ),
+    Step("A picture of some neighbourhoods", f"mlkit vectors plot vectors.txt {NEIGHBOURHOODS} -o words.svg"),
+    Step("The same picture here", f"mlkit vectors plot vectors.txt {NEIGHBOURHOODS}"),
+)
