@@ -11,10 +11,10 @@ _mlkit() {
     case "${path:+$path }$previous" in
     esac
     if [[ -z $words ]]; then case "$path" in
-        '') words='--help --version completion demo warm' ;;
-        'completion') words='--config --debug --help --output --print-config --quiet --verbose -o -q -v' ;;
-        'demo') words='--config --debug --help --output --print-config --quiet --threads --verbose -o -q -t -v' ;;
-        'warm') words='--config --debug --help --print-config --quiet --verbose -q -v' ;;
+        '') words='--help --version -h completion demo warm' ;;
+        'completion') words='--config --debug --help --output --print-config --quiet --verbose -h -o -q -v all bash fish man zsh' ;;
+        'demo') words='--config --debug --help --output --print-config --quiet --threads --verbose -h -o -q -t -v' ;;
+        'warm') words='--config --debug --help --print-config --quiet --verbose -h -q -v' ;;
     esac; fi
     COMPREPLY=($(compgen -W "$words" -- "$current"))
     if [[ ${#COMPREPLY[@]} -eq 0 && $current != -* ]]; then

@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from mlkit.errors import MlkitError, Stopped
 
@@ -39,7 +39,7 @@ def run(arguments: list[str]) -> int:
         sys.stdout.flush()
         return code
     except registry.ClickFault as fault:
-        return _usage_fault(fault, registry, out)
+        return _usage_fault(fault)
     except Stopped as stopped:
         if stopped.message:
             out.error(f"{registry.command_path()}: {stopped.message}")
@@ -49,21 +49,22 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         return 128 + signal.SIGPIPE
     except MlkitError as error:
-        return _report(out, registry.command_path(), str(error), error.hint, error.exit_code)
+        return _report(registry.command_path(), str(error), error.hint, error.exit_code)
     except OSError as error:
-        return _report(out, registry.command_path(), _system_error(error), None, 1)
+        return _report(registry.command_path(), _system_error(error), None, 1)
     except MemoryError:
         hint = "use --memory, fewer dimensions or a smaller vocabulary"
-        return _report(out, registry.command_path(), "out of memory", hint, 1)
-    except RecursionError as error:
-        return _report(out, registry.command_path(), f"input nested too deeply ({error})", None, 1)
+        return _report(registry.command_path(), "out of memory", hint, 1)
+    except Exception as error:  # a fault of mlkit itself: one line too, --debug shows where
+        message = f"internal error: {type(error).__name__}: {error}"
+        return _report(registry.command_path(), message, "this is a bug in mlkit; --debug shows where", 1)
 
 
-def _usage_fault(fault: Exception, registry: object, out: object) -> int:
+def _usage_fault(fault: Any) -> int:
     from mlkit.cli.output import out as sink
     from mlkit.cli.registry import command_path
 
-    message = fault.format_message()  # type: ignore[attr-defined]
+    message = fault.format_message()
     if type(fault).__name__ == "NoArgsIsHelpError":
         sys.stderr.write(message.rstrip("\n") + "\n")
         return 2
@@ -73,7 +74,7 @@ def _usage_fault(fault: Exception, registry: object, out: object) -> int:
     return int(getattr(fault, "exit_code", 1))
 
 
-def _report(out: object, command: str, message: str, hint: str | None, code: int) -> int:
+def _report(command: str, message: str, hint: str | None, code: int) -> int:
     from mlkit.cli.output import out as sink
 
     if sink.debug:

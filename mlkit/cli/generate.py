@@ -59,9 +59,7 @@ def files(target: str) -> dict[str, str]:
 
 
 def _node(path: tuple[str, ...], command: Any) -> Node:
-    context = command.context_class(
-        command, info_name=" ".join(("mlkit", *path)), **command.context_settings
-    )
+    context = command.context_class(command, info_name=" ".join(("mlkit", *path)), **command.context_settings)
     flags, arguments, words = [], [], list[str]()
     for parameter in command.get_params(context):
         if getattr(parameter, "hidden", False):
@@ -114,7 +112,8 @@ def bash(nodes: Sequence[Node]) -> str:
     """Return a bash completion script (works with and without the bash-completion package)."""
     cases = []
     for node in nodes:
-        words = [*node.words, *(name for name, _ in node.children)] + [name for flag in node.flags for name in flag.names]
+        words = [*node.words, *(name for name, _ in node.children)]
+        words += [name for flag in node.flags for name in flag.names]
         cases.append(f"        '{' '.join(node.path)}') words='{' '.join(sorted(words))}' ;;")
     values = []
     for node in nodes:
@@ -221,7 +220,7 @@ def fish(nodes: Sequence[Node]) -> str:
         "            set path $path $word",
         "        end",
         "    end",
-        "    test "$path" = "$argv"",
+        '    test "$path" = "$argv"',
         "end",
         "set -g __mlkit_paths " + " ".join(_fish(" ".join(node.path)) for node in nodes if node.path),
     ]
