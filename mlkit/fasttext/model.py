@@ -1,0 +1,295 @@
+"""A fastText model in memory: the dictionary, the two matrices, and which hash buckets have a row.
+
+Only buckets that training touched have rows in mlkit's own models; fastText's files give every bucket one,
+or, after `quantize -cutoff`, the kept ones.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlkit.errors import DataError, ModelError, UsageError
+from mlkit.fasttext import subwords
+from mlkit.formats.fasttext_bin import (
+    WORD,
+    FastTextArgs,
+    FastTextFile,
+    Floats,
+    Ints,
+    Matrix,
+    QuantMatrix,
+    is_fasttext,
+    read_fasttext,
+    write_fasttext,
+)
+
+KIND = "fasttext"
+LABEL_PREFIX = "__label__"
+BLOCK_ROWS = 1 << 15
+
+
+@dataclass
+class Model:
+    """Words (then labels), their counts, and the matrices.
+
+    `input` has a row for every word, then one for every bucket of `buckets` (sorted), or for all
+    of them when `buckets` is None. `bucket_rows` says where those rows are, when not in the order of `buckets`.
+    """
+
+    args: FastTextArgs
+    words: list[bytes]
+    counts: NDArray[np.int64]
+    kinds: NDArray[np.int8]
+    tokens: int
+    input: Matrix
+    output: Matrix
+    buckets: Ints | None = None
+    bucket_rows: Ints | None = None
+    label_prefix: str = LABEL_PREFIX
+    path: str = field(default="", compare=False)
+
+    @cached_property
+    def word_count(self) -> int:
+        """Number of words."""
+        return int(np.count_nonzero(self.kinds == WORD))
+
+    @property
+    def labels(self) -> list[bytes]:
+        """The labels, with their prefix."""
+        return self.words[self.word_count :]
+
+    @cached_property
+    def index(self) -> dict[bytes, int]:
+        """Entry number of every word and label."""
+        return {word: number for number, word in enumerate(self.words)}
+
+    @property
+    def supervised(self) -> bool:
+        """Whether this is a classifier."""
+        return self.args.model == "supervised"
+
+    def need_supervised(self) -> None:
+        """Refuse a model of word vectors where a classifier is needed."""
+        if not self.supervised:
+            raise ModelError("holds word vectors, a classifier is needed", path=self.path or None)
+
+    def rows_of_buckets(self, buckets: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return (input rows, which of `buckets` have a row at all)."""
+        if self.buckets is None:
+            return buckets.astype(np.int64) + self.word_count, np.ones(len(buckets), bool)
+        if not len(self.buckets):
+            return np.zeros(0, np.int64), np.zeros(len(buckets), bool)
+        place = np.searchsorted(self.buckets, buckets)
+        place[place == len(self.buckets)] = 0
+        found = self.buckets[place] == buckets
+        place = place[found]
+        if self.bucket_rows is not None:
+            place = self.bucket_rows[place].astype(np.int64)
+        return place + self.word_count, found
+
+    def input_rows(self, rows: NDArray[np.integer]) -> Floats:
+        """Return rows of the input matrix: float32 [n, dim]."""
+        return take(self.input, rows)
+
+    def rows_of_words(self, words: Sequence[bytes]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Yield (owner, row) of the rows that make up `words`: their own, then n-grams by length; owners ascend.
+
+        In a pruned model n-grams without a row are left out; an untouched bucket of mlkit's native file counts
+        as a zero vector and gives row -1, so that the mean is that of the full `.bin`.
+        """
+        get = self.index.get
+        own = np.fromiter((get(word, -1) for word in words), np.int64, len(words))
+        known = np.flatnonzero((own >= 0) & (own < self.word_count))
+        yield known, own[known]
+        args = self.args
+        for owner, bucket in subwords.ngram_buckets(words, args.minn, args.maxn, args.bucket):
+            rows, found = self.rows_of_buckets(bucket)
+            if self.buckets is None:
+                yield owner, rows
+            elif self.sparse:
+                every = np.full(len(bucket), -1, np.int64)
+                every[found] = rows
+                yield owner, every
+            else:
+                yield owner[found], rows
+
+    @property
+    def sparse(self) -> bool:
+        """Whether buckets without a row stand for zero vectors (native files) instead of not counting (pruned)."""
+        return self.buckets is not None and self.bucket_rows is None
+
+    def word_sums(self, words: Sequence[bytes]) -> tuple[Floats, NDArray[np.int64]]:
+        """Return the sum of every word's rows, float32 [words, dim], and the number of rows."""
+        sums = np.zeros((len(words), self.args.dim), np.float32)
+        counts = np.zeros(len(words), np.int64)
+        for owner, rows in self.rows_of_words(words):
+            counts += np.bincount(owner, minlength=len(words))
+            self.add_rows(sums, owner, rows)
+        return sums, counts
+
+    def add_rows(self, sums: Floats, owner: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
+        """Add input rows to the rows of `sums` that `owner` (ascending) names; row -1 is a zero vector."""
+        step = max(1, (1 << 23) // self.args.dim)
+        for start in range(0, len(rows), step):
+            part, whose = rows[start : start + step], owner[start : start + step]
+            if self.sparse:
+                real = part >= 0
+                part, whose = part[real], whose[real]
+            if len(part):
+                add_groups(sums, whose, take(self.input, part))
+
+    def word_vectors(self, words: Sequence[bytes]) -> Floats:
+        """Return the vector of every word: the mean of its rows; zero when it has none."""
+        sums, counts = self.word_sums(words)
+        sums /= np.maximum(counts, 1).astype(np.float32)[:, None]
+        return sums
+
+    def vocabulary_vectors(self) -> Iterator[tuple[list[bytes], Floats]]:
+        """Yield (words, vectors) of the dictionary's words in blocks."""
+        for start in range(0, self.word_count, BLOCK_ROWS):
+            words = self.words[start : min(start + BLOCK_ROWS, self.word_count)]
+            yield words, self.word_vectors(words)
+
+    def output_rows(self) -> Floats:
+        """Return the whole output matrix as float32."""
+        return take(self.output, np.arange(self.output.shape[0]))
+
+
+def take(matrix: Matrix, rows: NDArray[np.integer]) -> Floats:
+    """Return rows of a plain or quantised matrix."""
+    if isinstance(matrix, QuantMatrix):
+        return matrix.take(rows)
+    return matrix[rows]
+
+
+def _small(matrix: Matrix) -> Matrix:
+    """Decode a quantised matrix that takes little room: every row is then decoded once only."""
+    if isinstance(matrix, QuantMatrix) and matrix.shape[0] * matrix.shape[1] <= 1 << 22:
+        return matrix.take(np.arange(matrix.shape[0]))
+    return matrix
+
+
+def add_groups(sums: Floats, owner: NDArray[np.int64], values: Floats) -> None:
+    """Add `values` [n, dim] to the rows of `sums` that `owner` (ascending) names."""
+    if not len(owner):
+        return
+    first = np.flatnonzero(np.diff(owner, prepend=owner[0] - 1))
+    sums[owner[first]] += np.add.reduceat(values, first, axis=0)
+
+
+def load(path: str | os.PathLike[str], label_prefix: str = LABEL_PREFIX) -> Model:
+    """Load a model: fastText's `.bin` or `.ftz`, or mlkit's native file (recognised by its content)."""
+    name = os.fspath(path)
+    if name != "-" and Path(name).suffix == ".safetensors":
+        return _load_native(name)
+    file = read_fasttext(name)
+    buckets = rows = None
+    if file.kept is not None:
+        order = np.argsort(file.kept[:, 0], kind="stable")
+        buckets, rows = file.kept[order, 0], file.kept[order, 1]
+    return Model(
+        file.args, file.words, file.counts, file.kinds, file.tokens, _small(file.input), file.output,
+        buckets, rows, label_prefix, name,
+    )  # fmt: skip
+
+
+def save(path: str | os.PathLike[str], model: Model) -> None:
+    """Write a model: the native file when the name ends in `.safetensors`, else fastText's layout, version 12."""
+    from mlkit.formats.streams import open_output
+
+    if Path(path).suffix == ".safetensors":
+        _save_native(path, model)
+        return
+    kept = None
+    if model.bucket_rows is not None and model.buckets is not None:
+        kept = np.stack([model.buckets, model.bucket_rows], axis=1)
+    blocks = None
+    shape_source = model.input
+    if model.sparse:
+        rows = model.word_count + model.args.bucket
+        blocks = _spread(model, rows)
+        # a view that has the right shape but no memory behind it: `blocks` gives the content
+        shape_source = np.broadcast_to(np.float32(0), (rows, model.args.dim))
+    file = FastTextFile(
+        model.args, model.words, model.counts, model.kinds, model.tokens, shape_source, model.output, kept
+    )
+    with open_output(path) as stream:
+        write_fasttext(stream, file, blocks)
+
+
+def _spread(model: Model, rows: int) -> Iterator[Floats]:
+    """Yield the rows of the full matrix, zeros where no bucket has a row."""
+    assert model.buckets is not None and not isinstance(model.input, QuantMatrix)
+    words = model.word_count
+    for start in range(0, words, BLOCK_ROWS):
+        yield model.input[start : min(start + BLOCK_ROWS, words)]
+    for start in range(0, rows - words, BLOCK_ROWS):
+        stop = min(start + BLOCK_ROWS, rows - words)
+        block = np.zeros((stop - start, model.args.dim), np.float32)
+        low, high = np.searchsorted(model.buckets, [start, stop])
+        block[model.buckets[low:high] - start] = model.input[words + low : words + high]
+        yield block
+
+
+def _save_native(path: str | os.PathLike[str], model: Model) -> None:
+    from mlkit.formats.model import save_model
+
+    if isinstance(model.input, QuantMatrix) or isinstance(model.output, QuantMatrix):
+        raise UsageError("a quantised model is written as .ftz, the native file holds plain matrices")
+    header: dict[str, Any] = {
+        "args": asdict(model.args), "tokens": model.tokens, "label_prefix": model.label_prefix,
+    }  # fmt: skip
+    text = b"\0".join(model.words)
+    tensors: dict[str, NDArray[Any]] = {
+        "words": np.frombuffer(text, np.uint8), "counts": model.counts, "kinds": model.kinds,
+        "input": model.input, "output": model.output,
+    }  # fmt: skip
+    if model.buckets is not None:
+        tensors["buckets"] = model.buckets
+    if model.bucket_rows is not None:
+        tensors["bucket_rows"] = model.bucket_rows
+    save_model(path, KIND, header, tensors)
+
+
+def _load_native(name: str) -> Model:
+    from mlkit.formats.model import load_model
+
+    header, tensors = load_model(name, KIND)
+    try:
+        words = tensors["words"].tobytes().split(b"\0") if len(tensors["counts"]) else []
+        model = Model(
+            FastTextArgs(**header["args"]), words, tensors["counts"], tensors["kinds"], int(header["tokens"]),
+            tensors["input"], tensors["output"], tensors.get("buckets"), tensors.get("bucket_rows"),
+            str(header["label_prefix"]), name,
+        )  # fmt: skip
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"damaged fastText model ({error})", path=name) from error
+    rows = model.args.bucket if model.buckets is None else len(model.buckets)
+    if len(words) != len(model.counts) or model.input.shape[0] < model.word_count + min(rows, 0):
+        raise ModelError("damaged fastText model: the parts do not fit", path=name)
+    return model
+
+
+def looks_like_fasttext(path: str | os.PathLike[str]) -> bool:
+    """Say whether a file begins as fastText's current layout does."""
+    with Path(path).open("rb") as stream:
+        return is_fasttext(stream.read(4))
+
+
+def read_pretrained(path: str, dim: int) -> tuple[list[bytes], Floats]:
+    """Read `-pretrainedVectors`, a .vec file of the model's dimension."""
+    from mlkit.formats.vectors import load_vectors
+
+    vectors = load_vectors(path)
+    matrix = np.asarray(vectors.matrix, np.float32)
+    if matrix.shape[1] != dim:
+        raise DataError(f"the vectors have {matrix.shape[1]} dimensions, --dim is {dim}", path=path)
+    return [word.encode("utf-8", "surrogateescape") for word in vectors.words], matrix
