@@ -39,6 +39,7 @@ _POWERS = _schubfach_powers()
 _U0, _U1, _U2, _U4, _U10, _U40 = (np.uint64(value) for value in (0, 1, 2, 4, 10, 40))
 _U32 = np.uint64(32)
 _LOW = np.uint64(0xFFFFFFFF)
+_TEN_THOUSANDTH = np.uint64(0x38D1B717)  # the largest float32 below 1e-4
 
 
 @inline
@@ -212,7 +213,7 @@ def put_number(bits, out, i):
         count += 1
         rest //= _U10
     point = count + exponent  # digits before the decimal point
-    if bits != _U0 and (point > 16 or point < -3):
+    if bits != _U0 and (point > 16 or bits <= _TEN_THOUSANDTH):
         # d.ddde-XX
         begin = i
         i += count + (count > 1)

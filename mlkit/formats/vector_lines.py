@@ -120,7 +120,7 @@ def format_number(value: np.float32) -> str:
     """Return the shortest decimal of a float32, in scientific notation below 1e-4 and from 1e16 on."""
     text = str(value)
     # numpy 2.4 changed from where on it prints exponents: the files do not
-    if "e" in text and 1e-4 <= abs(value) < 1e16:
+    if "e" in text and 1e-4 <= abs(float(value)) < 1e16:
         return np.format_float_positional(value, trim="0")
     return text
 
