@@ -1,0 +1,1 @@
+"""Word vectors: training, queries, evaluation."""
