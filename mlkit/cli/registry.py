@@ -35,6 +35,7 @@ class Entry:
 COMMANDS: dict[str, Entry] = {
     "demo": Entry("mlkit.cli.demo", "Show what mlkit does, on text that every machine has.", TOOLS),
     "completion": Entry("mlkit.cli.completion", "Print shell completions and man pages.", TOOLS),
+    "vocab": Entry("mlkit.cli.vocab", "Count the words of texts.", VECTORS),
     "warm": Entry("mlkit.cli.warm", "Compile every kernel ahead of time.", TOOLS),
 }
 

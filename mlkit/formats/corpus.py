@@ -28,13 +28,13 @@ from mlkit.errors import DataError, ModelError, UsageError
 from mlkit.formats import kernels_corpus as kernels
 from mlkit.formats.streams import Errors, PathLike, expand_sources, is_standard, open_output
 from mlkit.formats.text_chunks import Chunk, Places, clean, text_chunks
-from mlkit.formats.vocabulary import Vocabulary
-from mlkit.formats.word_counter import CounterGroup, Table
+from mlkit.formats.vocabulary import Vocabulary, raw
+from mlkit.formats.word_counter import CounterGroup, Table, sum_of
 from mlkit.progress import Progress, Report, silent
 from mlkit.threads import map_chunks, thread_count
 
 __all__ = [
-    "EncodedCorpus", "Vocabulary", "build_vocabulary", "encode_corpus", "prepare_corpus",
+    "EncodedCorpus", "Vocabulary", "build_vocabulary", "encode_corpus", "merge_vocabularies", "prepare_corpus",
 ]  # fmt: skip
 
 HEADER = 4096
@@ -139,16 +139,26 @@ def build_vocabulary(
     threads: int = 1,
     memory: int | None = None,
     tmp_dir: str | None = None,
+    shard: tuple[int, int] | None = None,
     progress: Progress = silent,
 ) -> Vocabulary:
     """Count the words of texts; sorted by descending count, then by bytes.
 
     sources: files, folders, "-" for stdin. memory: bytes for the whole process; tables that would exceed it go to
-    `tmp_dir`. Raises `DataError` for invalid UTF-8 (errors="strict"), `UsageError` for too little memory.
+    `tmp_dir`. shard: (index, number) of the part of the input to count, see `text_chunks.input_parts`.
+
+    Raises `DataError` for invalid UTF-8 (errors="strict"), `UsageError` for too little memory.
     """
     group = CounterGroup(threads, _memory_for_tables(memory, threads), tmp_dir)
-    _read(sources, group, None, lower, errors, threads, progress)
+    _read(sources, group, None, lower, errors, threads, progress, shard)
     return group.finish(min_count, max_size)
+
+
+def merge_vocabularies(
+    paths: Sequence[PathLike], *, min_count: int = 1, max_size: int | None = None
+) -> Vocabulary:
+    """Add up vocabulary files, such as those of shards; sorted by descending count, then by bytes."""
+    return sum_of(Vocabulary.load(path) for path in paths).frequent(min_count, max_size)
 
 
 def encode_corpus(
@@ -259,6 +269,7 @@ def _read(
     errors: Errors,
     threads: int,
     progress: Progress,
+    shard: tuple[int, int] | None = None,
 ) -> list[tuple[int, int]]:
     """Tokenise texts; write ids to `stage` and return the (generation, number of ids) of its pieces."""
     total = _total_bytes(sources)
@@ -275,11 +286,12 @@ def _read(
             chunk.data = chunk.data[:0]  # free it while the ids wait for their turn
         return chunk, found
 
-    for chunk, found in map_chunks(work, text_chunks(sources, whole_lines=errors == "skip"), threads):
+    chunks = text_chunks(sources, whole_lines=errors == "skip", shard=shard)
+    for chunk, found in map_chunks(work, chunks, threads):
         places.pass_by(chunk)
         if stage is not None:
             for generation, ids in found:
-                stage.write(memoryview(ids))
+                stage.write(raw(ids))
                 pieces.append((generation, len(ids)))
             if chunk.final:
                 stage.write(b"\xff\xff\xff\xff")
@@ -325,7 +337,7 @@ class _Renumbering:
             }  # fmt: skip
             target.write(b"\0" * (_vocabulary_start(header) - HEADER - 4 * header["ids"]))
             for array in (vocabulary.counts, vocabulary.offsets, vocabulary.blob):
-                target.write(memoryview(np.ascontiguousarray(array)).cast("B") if array.size else b"")
+                target.write(raw(array))
             _write_header(target, header)
         return EncodedCorpus.open(output)
 
@@ -340,13 +352,13 @@ class _Renumbering:
             numbers = self._numbers_of(generation)
             for first in range(0, count, _PIECE):
                 ids = np.empty(min(_PIECE, count - first), np.int32)
-                if os.preadv(descriptor, [memoryview(ids).cast("B")], reading) != ids.nbytes:
+                if os.preadv(descriptor, [raw(ids)], reading) != ids.nbytes:
                     raise OSError("a temporary file was cut short")
                 reading += ids.nbytes
                 written = int(kernels.renumber(ids, numbers, ids, last, totals))
                 last = int(totals[2])
                 tokens, sentences = tokens + int(totals[0]), sentences + int(totals[1])
-                view = memoryview(ids[:written]).cast("B") if written else memoryview(b"")
+                view = raw(ids[:written])
                 if target is not None:
                     target.write(view)
                 else:
@@ -361,7 +373,8 @@ class _Renumbering:
         if generation < 0:
             return np.empty(0, np.int32)
         if generation not in self.numbers:
-            assert self.group is not None and self.table is not None
+            assert self.group is not None
+            assert self.table is not None
             self.numbers[generation] = self.group.generations.pop(generation).numbers_in(self.table)
         return self.numbers[generation]
 

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Kernels of the corpus: words to ids through a hash table, eight bytes at a time.
 
 A word is a run of bytes other than ASCII white space (space, \\t, \\n, \\v, \\f, \\r). Its key is two 64-bit numbers:
@@ -47,6 +48,7 @@ def load8(text, i):
 
 @inline
 def is_space(byte):
+    """Say whether a byte is ASCII white space."""
     return byte == SPACE or (byte >= NINE and byte <= THIRTEEN)
 
 
@@ -324,6 +326,7 @@ def last_space(text, start, stop, newline):
 
 @kernel("i8(const u1[:], i8)")
 def count_newlines(text, size):
+    """Return the number of newlines in text[:size]."""
     lines = 0
     for i in range(size):
         lines += text[U8(i)] == np.uint8(10)
@@ -332,6 +335,7 @@ def count_newlines(text, size):
 
 @kernel("void(u1[:], i8)")
 def lower_ascii(text, size):
+    """Turn A-Z into a-z in text[:size]."""
     for i in range(size):
         byte = text[U8(i)]
         upper = byte >= np.uint8(65) and byte <= np.uint8(90)
@@ -340,6 +344,7 @@ def lower_ascii(text, size):
 
 @inline
 def is_continuation(byte):
+    """Say whether a byte can only be inside a UTF-8 sequence."""
     return (byte & U8(0xC0)) == U8(0x80)
 
 

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import io
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
+from mlkit.errors import UsageError
 from mlkit.formats import kernels_corpus as kernels
-from mlkit.formats.streams import Errors, PathLike, display_name, expand_sources, invalid_utf8, open_input
+from mlkit.formats.streams import (
+    Errors,
+    PathLike,
+    compression_of,
+    display_name,
+    expand_sources,
+    invalid_utf8,
+    is_standard,
+    open_input,
+)
 
 CHUNK = 1 << 20
 PADDING = 16
@@ -30,59 +41,126 @@ class Chunk:
     invalid: int = -1  # where invalid UTF-8 begins
     tail: int = 0  # bytes after the last newline
     read: int = 0  # bytes of input
+    start: int = 0  # where in the file reading began
+
+
+@dataclass(frozen=True)
+class Part:
+    """A file, or the lines of it that begin in bytes [start, stop)."""
+
+    path: str
+    start: int = 0
+    stop: int | None = None
+
+
+def input_parts(sources: Sequence[PathLike], shard: tuple[int, int] | None = None) -> list[Part]:
+    """Return what to read: all files that `sources` name, or shard `(index, number of shards)` of them.
+
+    The files are laid end to end and cut into equal shards of bytes; a line belongs to the shard in which it begins,
+    and a compressed file is not cut. Raises `UsageError` for a shard of a pipe.
+    """
+    paths = expand_sources(sources)
+    if shard is None:
+        return [Part(path) for path in paths]
+    sizes = []
+    for path in paths:
+        if is_standard(path) or not Path(path).is_file():
+            raise UsageError(f"{display_name(path)}: --shard needs files; a pipe cannot be cut")
+        sizes.append(Path(path).stat().st_size)
+    index, count = shard
+    first, last = sum(sizes) * index // count, sum(sizes) * (index + 1) // count
+    parts, begin = [], 0
+    for path, size in zip(paths, sizes, strict=True):
+        start, stop = max(first - begin, 0), min(last - begin, size)
+        whole = first <= begin < last
+        begin += size
+        if start == 0 and stop == size:
+            parts.append(Part(path))
+        elif start < stop or whole:
+            with open(path, "rb") as file:
+                packed = compression_of(file.read(8)) is not None
+                if packed and whole:
+                    parts.append(Part(path))
+                elif not packed:
+                    parts.append(Part(path, _line_start(file, start), _line_start(file, stop)))
+    return parts
+
+
+def _line_start(file: BinaryIO, position: int) -> int:
+    """Return where the first line that begins at `position` or later begins."""
+    if position:
+        file.seek(position - 1)
+        while (piece := file.readline(CHUNK)) and not piece.endswith(b"\n"):
+            pass
+        return file.tell()
+    return 0
 
 
 def text_chunks(
-    sources: Sequence[PathLike], *, whole_lines: bool = False, chunk_bytes: int = CHUNK
+    sources: Sequence[PathLike],
+    *,
+    whole_lines: bool = False,
+    chunk_bytes: int | None = None,
+    shard: tuple[int, int] | None = None,
 ) -> Iterator[Chunk]:
     """Yield the texts (files, folders, "-" for stdin; compressed or not) in pieces cut after white space.
 
-    `whole_lines`: cut after newlines only. A BOM at the start of a text is dropped. A word or line that is longer
-    than a piece makes the piece longer. The last piece of every text is `final` and may be empty.
+    `whole_lines`: cut after newlines only. `shard`: read a part of the input, see `input_parts`. A BOM at the
+    start of a text is dropped. A word or line that is longer than a piece makes the piece longer. The last piece
+    of every text is `final` and may be empty.
     """
-    for path in expand_sources(sources):
-        stream = open_input(path)
+    for part in input_parts(sources, shard):
+        stream = open_input(part.path)
         try:
-            name = display_name(path)
-            carry = np.empty(0, np.uint8)
-            start_of_text, final = True, False
-            while not final:
-                capacity = chunk_bytes + len(carry)
-                data = np.empty(capacity + PADDING, np.uint8)
-                data[: len(carry)] = carry
-                filled, fresh = len(carry), len(carry)
-                while True:
-                    filled, final = _fill(stream.readinto, data, filled, capacity)  # type: ignore[attr-defined]
-                    if start_of_text and data[:3].tobytes() == _BOM and filled >= 3:
-                        data[: filled - 3] = data[3:filled].copy()
-                        filled, fresh = filled - 3, 0
-                    start_of_text = False
-                    cut = filled if final else int(kernels.last_space(data, fresh, filled, whole_lines)) + 1
-                    if cut or final:
-                        break
-                    fresh, capacity = filled, 2 * capacity
-                    larger = np.empty(capacity + PADDING, np.uint8)
-                    larger[:filled] = data[:filled]
-                    data = larger
-                carry = data[cut:filled].copy()
-                data[cut : cut + PADDING] = 32
-                yield Chunk(name, data, cut, final)
+            if part.start:
+                stream.seek(part.start)
+            yield from _chunks_of(stream, part, whole_lines, chunk_bytes or CHUNK)
         finally:
-            if stream is not getattr(sys.stdin, "buffer", None):
+            if not is_standard(part.path):
                 stream.close()
 
 
-def _fill(
-    readinto: Callable[[memoryview], int], data: npt.NDArray[np.uint8], filled: int, capacity: int
-) -> tuple[int, bool]:
-    """Read until data[:capacity] is full; return how much is filled and whether the stream ended."""
-    view = memoryview(data)
-    while filled < capacity:
-        count = readinto(view[filled:capacity])
+def _chunks_of(stream: BinaryIO, part: Part, whole_lines: bool, chunk_bytes: int) -> Iterator[Chunk]:
+    readinto: Callable[[memoryview], int] = stream.readinto  # type: ignore[attr-defined]
+    left = None if part.stop is None else part.stop - part.start
+    carry = np.empty(0, np.uint8)
+    start_of_text, final = part.start == 0, False
+    while not final:
+        data = np.empty(chunk_bytes + len(carry) + PADDING, np.uint8)
+        data[: len(carry)] = carry
+        filled = fresh = len(carry)
+        while True:
+            wanted = len(data) - PADDING - filled
+            got = _fill(readinto, data[filled : filled + (wanted if left is None else min(wanted, left))])
+            filled += got
+            if left is not None:
+                left -= got
+            final = got < wanted
+            if start_of_text and data[: min(filled, 3)].tobytes() == _BOM:
+                data[: filled - 3] = data[3:filled].copy()
+                filled, fresh = filled - 3, 0
+            start_of_text = False
+            cut = filled if final else int(kernels.last_space(data, fresh, filled, whole_lines)) + 1
+            if cut or final:
+                break
+            # one word (or line) fills it all: twice the room
+            fresh = filled
+            data = np.concatenate((data[:filled], np.empty(filled + PADDING, np.uint8)))
+        carry = data[cut:filled].copy()
+        data[cut : cut + PADDING] = 32
+        yield Chunk(display_name(part.path), data, cut, final, start=part.start)
+
+
+def _fill(readinto: Callable[[memoryview], int], data: npt.NDArray[np.uint8]) -> int:
+    """Read until `data` is full or the stream ends; return the number of bytes."""
+    view = data.data
+    filled = 0
+    while filled < len(view):
+        count = readinto(view[filled:])
         if not count:
-            return filled, True
+            break
         filled += count
-    return filled, False
+    return filled
 
 
 def clean(chunk: Chunk, *, lower: bool = False, errors: Errors = "strict") -> None:
@@ -107,6 +185,7 @@ def clean(chunk: Chunk, *, lower: bool = False, errors: Errors = "strict") -> No
 
 
 def replace(chunk: Chunk, text: bytes) -> None:
+    """Put another text into a chunk."""
     chunk.data = np.frombuffer(text + b" " * PADDING, np.uint8)
     chunk.size = len(text)
 
@@ -131,7 +210,8 @@ class Places:
             before = chunk.data[: chunk.invalid].tobytes()
             lines = before.count(b"\n")
             column = chunk.invalid - (before.rfind(b"\n") + 1) + (0 if lines else self.column)
-            raise invalid_utf8(chunk.name, self.line + lines, column + 1)
+            line = self.line + lines + _lines_before(chunk)
+            raise invalid_utf8(chunk.name, line, column + 1)
         if chunk.final:
             self.line, self.column = 1, 0
             return
@@ -139,3 +219,13 @@ class Places:
         if chunk.newlines:
             self.column = 0
         self.column += chunk.tail
+
+
+def _lines_before(chunk: Chunk) -> int:
+    """Count the lines before the part of the file that is read."""
+    lines = 0
+    if chunk.start:
+        with open(chunk.name, "rb") as file:
+            for first in range(0, chunk.start, CHUNK):
+                lines += file.read(min(CHUNK, chunk.start - first)).count(b"\n")
+    return lines

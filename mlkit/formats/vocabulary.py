@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,11 @@ from mlkit.formats.streams import PathLike, display_name, open_output, read_line
 
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
+
+
+def raw(array: npt.NDArray[Any]) -> memoryview:
+    """Return the bytes of a contiguous array, to be written, or read into."""
+    return np.ascontiguousarray(array).view(np.uint8).data
 
 
 class Vocabulary:
@@ -55,7 +61,7 @@ class Vocabulary:
     def words(self) -> list[str]:
         """Return all words; invalid UTF-8 cannot occur in a vocabulary that mlkit made."""
         data, ends = self.blob.tobytes(), self.offsets.tolist()
-        return [data[start:end].decode("utf-8") for start, end in zip(ends, ends[1:], strict=False)]
+        return [data[start:end].decode("utf-8") for start, end in pairwise(ends)]
 
     def index(self, word: str) -> int:
         """Return the id of `word`, or -1."""
@@ -70,7 +76,7 @@ class Vocabulary:
         """A hash of words and counts, by which encoded corpora and checkpoints know their vocabulary."""
         digest = hashlib.sha256()
         for array in (self.offsets, self.counts, self.blob):
-            digest.update(np.ascontiguousarray(array).view(np.uint8).data)
+            digest.update(raw(array))
         return digest.hexdigest()[:32]
 
     def select(self, order: Ints) -> Vocabulary:

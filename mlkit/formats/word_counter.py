@@ -8,7 +8,7 @@ that a part of all words at a time is in memory.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from mlkit.formats import kernels_corpus as kernels
 from mlkit.formats.text_chunks import Chunk
-from mlkit.formats.vocabulary import Bytes, Ints, Vocabulary
+from mlkit.formats.vocabulary import Bytes, Ints, Vocabulary, raw
 
 Ids = npt.NDArray[np.int32]
 
@@ -58,29 +58,46 @@ class Table:
         self.room = _room(slots)
 
     def grow(self) -> bool:
-        """Double the table, or the room for the bytes of words; return False when the limit forbids it."""
+        """Double what is full, table or room for bytes; return False when the limit forbids it."""
+        full = self.words >= self.room
         slots = len(self.table) // 4
         used = int(self.offsets[self.words])
-        full = self.words >= self.room
         new_slots = 2 * slots if full else slots
-        new_blob = max(len(self.blob), 2 * used + (1 << 16) if 2 * used > len(self.blob) else 0)
-        # old and new are in memory together while slots are copied
-        need = _SLOT * (new_slots + (slots if full else 0)) + 8 * _room(new_slots) + new_blob + used
+        new_blob = len(self.blob) if full else 2 * len(self.blob) + (1 << 16)
+        # old and new are in memory together while they are copied
+        need = (
+            _SLOT * (new_slots + (slots if full else 0))
+            + 8 * _room(new_slots)
+            + new_blob
+            + (0 if full else used)
+        )
         if self.limit is not None and need > self.limit and self.words:
             return False
-        if full:
+        self._resize(new_slots, new_blob)
+        return True
+
+    def reserve(self, words: int, size: int) -> None:
+        """Make room for so many more words of `size` bytes in all."""
+        slots = len(self.table) // 4
+        while _room(slots) < self.words + words:
+            slots *= 2
+        blob = int(self.offsets[self.words]) + size
+        self._resize(slots, len(self.blob) if blob <= len(self.blob) else max(blob, len(self.blob) * 3 // 2))
+
+    def _resize(self, slots: int, blob_size: int) -> None:
+        if slots > len(self.table) // 4:
             old = self.table
-            self._allocate(new_slots)
+            self._allocate(slots)
             with np.errstate(over="ignore"):
                 kernels.rehash(old, self.table, self.shift)
             self.offsets = np.concatenate(
                 (self.offsets, np.zeros(self.room + 1 - len(self.offsets), np.int64))
             )
-        if new_blob > len(self.blob):
-            blob = np.empty(new_blob, np.uint8)
+        if blob_size > len(self.blob):
+            used = int(self.offsets[self.words])
+            blob = np.empty(blob_size, np.uint8)
             blob[:used] = self.blob[:used]
             self.blob = blob
-        return True
 
     def add(self, words: Vocabulary) -> None:
         """Add words with their counts; there must be room."""
@@ -125,7 +142,8 @@ class Generation:
 
     def part(self, part: int) -> tuple[Vocabulary, Ids]:
         """Return the words of one hash part, and their numbers in this generation."""
-        assert self.spill is not None and self.sections is not None
+        assert self.spill is not None
+        assert self.sections is not None
         position, count, size = self.sections[part]
         self.spill.seek(position)
         offsets = np.zeros(count + 1, np.int64)
@@ -145,7 +163,7 @@ class Generation:
             chosen = words.select(numbers)
             self.sections.append((file.tell(), len(numbers), len(chosen.blob)))
             for array in (np.diff(chosen.offsets), chosen.counts, numbers.astype(np.int32), chosen.blob):
-                file.write(memoryview(array))
+                file.write(raw(array))
 
     def numbers_in(self, table: Table) -> Ids:
         """Return the id in `table` of every word of this generation, -1 for unknown ones."""
@@ -161,7 +179,7 @@ class Generation:
 
 def _read(file: BinaryIO, kind: Any, count: int) -> npt.NDArray[Any]:
     array = np.empty(count, kind)
-    if count and file.readinto(memoryview(array).cast("B")) != array.nbytes:  # type: ignore[attr-defined]
+    if count and file.readinto(raw(array)) != array.nbytes:  # type: ignore[attr-defined]
         raise OSError("a temporary file was cut short")
     return array
 
@@ -266,24 +284,31 @@ class CounterGroup:
         """Yield the words of all generations, each word once, part by part where they are on disk."""
         generations = list(self.generations.values())
         if self._file is None:
-            yield _sum_of([generation.words for generation in generations if generation.words is not None])
+            yield sum_of(generation.words for generation in generations if generation.words is not None)
             return
         for generation in generations:
             if generation.words is not None:  # was finished before the first spill
                 table = Table.of(generation.words)
                 generation.spill_to(self._file, table.content()[1])
         for part in range(PARTS):
-            yield _sum_of([generation.part(part)[0] for generation in generations])
+            yield sum_of(generation.part(part)[0] for generation in generations)
 
 
-def _sum_of(lists: list[Vocabulary]) -> Vocabulary:
-    lists = [words for words in lists if len(words)] or lists[:1]
-    if len(lists) == 1:
-        return lists[0]
-    table = Table.for_words(sum(map(len, lists)), sum(len(words.blob) for words in lists))
+def sum_of(lists: Iterable[Vocabulary]) -> Vocabulary:
+    """Add up vocabularies: every word once, with the sum of its counts."""
+    total: Vocabulary | None = None
+    table: Table | None = None
     for words in lists:
-        table.add(words)
-    return table.content()[0]
+        if total is None or (table is None and not len(total)):
+            total = words
+        elif len(words):
+            if table is None:
+                table = Table.of(total)
+            table.reserve(len(words), len(words.blob))
+            table.add(words)
+    if table is not None:
+        return table.content()[0]
+    return total if total is not None else Vocabulary.from_words([], [])
 
 
 def _joined(lists: list[Vocabulary]) -> Vocabulary:

@@ -1,0 +1,21 @@
+"""A command that has a subcommand or two beside its main job: ``mlkit vocab CORPUS`` and ``mlkit vocab merge``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlkit.cli.registry import App, Group
+
+
+def app_with_default(help: str, default: str) -> App:
+    """Return an App that runs its command `default` unless another command is named first."""
+
+    class DefaultGroup(Group):
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            if args and args[0] not in self.commands:
+                args = [default, *args]
+            return super().parse_args(ctx, args)
+
+    app = App(help=help)
+    app.info.cls = DefaultGroup
+    return app

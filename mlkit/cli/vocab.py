@@ -1,0 +1,116 @@
+"""`mlkit vocab`: count the words of texts; `mlkit vocab merge`: add up the counts of shards."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mlkit.cli import options
+from mlkit.cli.default_group import app_with_default
+from mlkit.cli.output import out
+
+if TYPE_CHECKING:
+    from mlkit.formats.vocabulary import Vocabulary
+
+app = app_with_default("Count the words of texts.", default="count")
+
+
+class Format(StrEnum):
+    """What stands between a word and its count."""
+
+    tsv = "tsv"
+    word2vec = "word2vec"
+
+
+OutputFile = Annotated[
+    str, typer.Option("--output", "-o", metavar="FILE", help="The vocabulary ('-' is stdout).")
+]
+MinCount = Annotated[int, typer.Option("--min-count", min=1, metavar="N", help="Leave out rarer words.")]
+MaxSize = Annotated[
+    int | None,
+    typer.Option(
+        "--max-size", min=1, metavar="N", help="Keep the N most frequent words.", show_default="all"
+    ),
+]
+FormatOption = Annotated[
+    Format, typer.Option("--format", help="word<TAB>count, or 'word count' as word2vec and GloVe have it.")
+]
+
+
+@app.command()
+def count(
+    corpus: Annotated[
+        list[str], typer.Argument(help="Texts: files, folders, '-' for stdin.", show_default=False)
+    ],
+    output: OutputFile = "-",
+    min_count: MinCount = 1,
+    max_size: MaxSize = None,
+    lower: Annotated[
+        bool, typer.Option("--lower", help="Lowercase the text first.", show_default=False)
+    ] = False,
+    format: FormatOption = Format.tsv,
+    errors: options.Errors = options.TextErrors.strict,
+    memory: options.Memory = None,
+    tmp_dir: options.TmpDir = None,
+    threads: options.Threads = None,
+    shard: options.Shard = None,
+) -> None:
+    """Count the words of texts.
+
+    Words are what ASCII white space separates; the result is sorted by descending count, then by bytes, and does not
+    depend on --threads. --memory bounds the whole process (at least about 200M) while counting; the words that
+    are kept must fit. --shard I/N counts the I-th of N parts of the input; 'mlkit vocab merge' adds them up to
+    the same bytes as one run.
+
+    \b
+    Example:
+      mlkit vocab corpus.txt -o vocab.txt --min-count 5
+      mlkit vocab merge part1.txt part2.txt -o vocab.txt
+    """
+    from mlkit.errors import UsageError
+    from mlkit.formats.corpus import build_vocabulary
+    from mlkit.formats.streams import refuse_same_file
+    from mlkit.threads import thread_count
+
+    if shard is not None and (min_count > 1 or max_size is not None):
+        raise UsageError(
+            "--min-count and --max-size belong to 'mlkit vocab merge' when the input is in shards"
+        )
+    refuse_same_file(output, corpus)
+    with out.progress("Counting") as progress:
+        vocabulary = build_vocabulary(
+            corpus, min_count=min_count, max_size=max_size, lower=lower, errors=errors.value,
+            threads=thread_count(threads), memory=options.size(memory) if memory else None, tmp_dir=tmp_dir,
+            shard=options.shard(shard) if shard else None, progress=progress,
+        )  # fmt: skip
+    _write(vocabulary, output, format)
+
+
+@app.command()
+def merge(
+    parts: Annotated[list[str], typer.Argument(help="Vocabulary files of shards.", show_default=False)],
+    output: OutputFile = "-",
+    min_count: MinCount = 1,
+    max_size: MaxSize = None,
+    format: FormatOption = Format.tsv,
+) -> None:
+    """Add up vocabulary files, such as those of shards.
+
+    \b
+    Example:
+      mlkit vocab corpus.txt --shard 1/2 -o part1.txt
+      mlkit vocab corpus.txt --shard 2/2 -o part2.txt
+      mlkit vocab merge part1.txt part2.txt -o vocab.txt --min-count 5
+    """
+    from mlkit.formats.corpus import merge_vocabularies
+    from mlkit.formats.streams import refuse_same_file
+
+    refuse_same_file(output, parts)
+    _write(merge_vocabularies(parts, min_count=min_count, max_size=max_size), output, format)
+
+
+def _write(vocabulary: Vocabulary, output: str, format: Format) -> None:
+    vocabulary.save(output, format.value)
+    out.words(f"{len(vocabulary):,} words, {vocabulary.tokens:,} tokens")
