@@ -6,7 +6,7 @@ One table (the tree) drives help, completions and man pages; tests compare the c
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,7 +48,7 @@ class Node:
 def files(target: str) -> dict[str, str]:
     """Return the generated files by name for one target: bash, zsh, fish, man or all."""
     nodes = [_node(path, command) for path, command in sorted(loaded_tree().items())]
-    makers = {
+    makers: dict[str, Callable[[], dict[str, str]]] = {
         "bash": lambda: {"mlkit.bash": bash(nodes)},
         "zsh": lambda: {"_mlkit": zsh(nodes)},
         "fish": lambda: {"mlkit.fish": fish(nodes)},

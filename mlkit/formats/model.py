@@ -78,7 +78,7 @@ def write_safetensors(
             if array.dtype.byteorder == ">":
                 array = array.astype(array.dtype.newbyteorder("<"))
             if array.nbytes:
-                stream.write(memoryview(array.reshape(-1)).cast("B"))
+                stream.write(array.reshape(-1).view(np.uint8).data)
 
 
 def load_model(

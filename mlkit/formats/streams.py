@@ -89,10 +89,9 @@ class _Decompressed(io.RawIOBase):
 
     def __init__(self, raw: BinaryIO, kind: str, name: str) -> None:
         self._raw, self._kind, self._name = raw, kind, name
+        self._stream: IO[bytes] | _ZstdFrames
         if kind == "zst":
-            import zstandard
-
-            self._stream: IO[bytes] = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
+            self._stream = _ZstdFrames(raw)
         else:
             from xopen import xopen
 
@@ -120,6 +119,37 @@ class _Decompressed(io.RawIOBase):
             if self._raw is not getattr(sys.stdin, "buffer", None):
                 self._raw.close()
         super().close()
+
+
+class _ZstdFrames:
+    """Read zstd frames one after the other. zstandard's own reader takes a truncated stream for a whole one."""
+
+    def __init__(self, raw: BinaryIO) -> None:
+        import zstandard
+
+        self._raw = raw
+        self._decompressor = zstandard.ZstdDecompressor()
+        self._frame = self._decompressor.decompressobj()
+        self._begun = False
+        self._ready = memoryview(b"")
+
+    def read(self, count: int) -> memoryview:
+        while not self._ready:
+            compressed = self._frame.unused_data if self._frame.eof else b""
+            if self._frame.eof:
+                self._frame, self._begun = self._decompressor.decompressobj(), False
+            compressed = compressed or self._raw.read(CHUNK)
+            if not compressed:
+                if self._begun:
+                    raise EOFError("the stream ends inside a frame")
+                return self._ready
+            self._begun = True
+            self._ready = memoryview(self._frame.decompress(compressed))
+        part, self._ready = self._ready[:count], self._ready[count:]
+        return part
+
+    def close(self) -> None:
+        self._ready = memoryview(b"")
 
 
 def read_lines(path: PathLike, errors: Errors = "strict") -> Iterator[str]:
@@ -271,18 +301,20 @@ def _compressor(raw: BinaryIO, name: str) -> Iterator[BinaryIO]:
         from isal import igzip
 
         # an own header: no file name, no time stamp
-        with igzip.IGzipFile(filename="", mode="wb", fileobj=raw, compresslevel=2, mtime=0) as stream:
+        with igzip.IGzipFile(  # type: ignore[no-untyped-call]
+            filename="", mode="wb", fileobj=raw, compresslevel=2, mtime=0
+        ) as stream:
             yield cast(BinaryIO, stream)
     else:
         from xopen import xopen
 
         with xopen(raw, "wb", threads=0, format=kind) as stream:
-            yield cast(BinaryIO, stream)
+            yield stream
 
 
 def _is_special(name: str) -> bool:
     try:
-        mode = os.stat(name).st_mode
+        mode = Path(name).stat().st_mode
     except OSError:
         return False
     return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISSOCK(mode)
@@ -318,7 +350,7 @@ class _AtomicFile:
             except OSError as error:
                 error.filename = str(target)
                 raise
-        self.file = cast(BinaryIO, os.fdopen(descriptor, "w+b", buffering=CHUNK))
+        self.file: BinaryIO = os.fdopen(descriptor, "w+b", buffering=CHUNK)
 
     def __enter__(self) -> BinaryIO:
         return self.file
