@@ -43,11 +43,9 @@ COMMANDS: dict[str, Entry] = {
 UsageFault: Any = typer.BadParameter.__mro__[1]
 ClickFault: Any = typer.BadParameter.__mro__[2]
 
-HELP_OPTIONS = {
-    "help_option_names": ["-h", "--help"],
-    "auto_envvar_prefix": "MLKIT",
-    "max_content_width": 100,
-}
+HELP_OPTIONS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+# MLKIT_TRAIN_W2V_DIM sets --dim of train-w2v: Typer derives the names from the path below this prefix
+ROOT_OPTIONS = {**HELP_OPTIONS, "auto_envvar_prefix": "MLKIT"}
 
 _path: list[str] = []
 
@@ -92,7 +90,7 @@ class Group(TyperGroup):
     """A command with subcommands, in named panels also where help is plain text."""
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
-        settings["context_settings"] = HELP_OPTIONS
+        settings.setdefault("context_settings", HELP_OPTIONS)
         settings["no_args_is_help"] = True
         super().__init__(*arguments, **settings)
 
@@ -168,7 +166,7 @@ def ordered(commands: Mapping[str, Entry]) -> dict[str, Entry]:
 def root_command() -> Any:
     """Return the command tree's root."""
     app = typer.Typer(
-        cls=Root, pretty_exceptions_enable=False, context_settings=HELP_OPTIONS, add_completion=False,
+        cls=Root, pretty_exceptions_enable=False, context_settings=ROOT_OPTIONS, add_completion=False,
         help="Classical NLP and machine learning as composable commands.",
         epilog="'mlkit COMMAND --help' explains a command and shows an example.",
     )  # fmt: skip
