@@ -63,3 +63,15 @@ def shared() -> Path:
     if not (SHARED / "data").is_dir():
         pytest.skip("needs the data of ../shared")
     return SHARED
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of modules that use tests.naive as `kernel`: they run a second time without JIT."""
+    for item in items:
+        module = getattr(item, "module", None)
+        names = (getattr(value, "__name__", "") or "" for value in vars(module).values()) if module else ()
+        modules = (
+            (getattr(value, "__module__", "") or "" for value in vars(module).values()) if module else ()
+        )
+        if any(str(name).startswith("tests.naive") for name in (*names, *modules)):
+            item.add_marker(pytest.mark.kernel)

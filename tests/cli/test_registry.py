@@ -1,0 +1,114 @@
+"""The command tree: every command loads, is described alike everywhere, and has an example."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mlkit.cli import generate, registry
+from mlkit.cli.registry import COMMANDS, Deferred, loaded_tree
+from tests.conftest import REPOSITORY, Run, command_environment
+
+TREE = loaded_tree()
+LEAVES = {path: command for path, command in TREE.items() if not getattr(command, "commands", None)}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_registry_says_what_the_module_says(name: str) -> None:
+    command = Deferred(name, COMMANDS[name]).load()
+    first = (command.help or "").strip().splitlines()[0]
+    assert first == COMMANDS[name].help
+    assert first.endswith(".")
+
+
+@pytest.mark.parametrize("path", LEAVES, ids=" ".join)
+def test_every_command_has_an_example_and_every_option_help(path: tuple[str, ...]) -> None:
+    command = LEAVES[path]
+    assert "Example" in command.help
+    assert "mlkit " + " ".join(path[:1]) in command.help
+    missing = [
+        parameter.name
+        for parameter in command.params
+        if not (parameter.help or getattr(parameter, "hidden", False))
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize("path", LEAVES, ids=" ".join)
+def test_options_do_not_collide(path: tuple[str, ...]) -> None:
+    names = [
+        name for parameter in LEAVES[path].params for name in (*parameter.opts, *parameter.secondary_opts)
+    ]
+    assert sorted(names) == sorted(set(names))
+
+
+def test_help_shows_commands_in_panels(mlkit: Run) -> None:
+    text = mlkit("--help").stdout.decode()
+    panels = {entry.panel for entry in COMMANDS.values()}
+    assert all(f"{panel}:" in text for panel in panels)
+    assert all(re.search(rf"^  {name} ", text, re.M) for name in COMMANDS)
+    assert mlkit("-h").stdout.decode() == text
+
+
+def test_the_readme_names_every_command() -> None:
+    text = (REPOSITORY / "README.md").read_text()
+    assert [name for name in COMMANDS if f"mlkit {name}" not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["warn"], "mlkit: No such command 'warn'. Did you mean 'warm'?"),
+        (["warm", "--quit"], "mlkit warm: No such option: --quit"),
+        (["completion"], "mlkit completion: Missing argument"),
+        (["completion", "csh"], "mlkit completion: Invalid value"),
+    ],
+)
+def test_misspelt_calls_get_one_line_and_a_suggestion(mlkit: Run, arguments: list[str], message: str) -> None:
+    done = mlkit(*arguments, check=False)
+    assert done.returncode == 2
+    assert done.stdout == b""
+    assert done.stderr.decode().startswith(message)
+    assert len(done.stderr.splitlines()) == 2
+
+
+def test_no_command_at_all_shows_help_on_stderr(mlkit: Run) -> None:
+    done = mlkit(check=False)
+    assert done.returncode == 2
+    assert done.stdout == b""
+    assert b"Usage: mlkit" in done.stderr
+
+
+@pytest.mark.parametrize("name", sorted(generate.files("all")))
+def test_committed_completions_are_current(name: str) -> None:
+    committed = REPOSITORY / "completions" / name
+    fresh = generate.files("all")[name]
+    assert committed.exists(), "run 'mlkit completion all -o completions'"
+    difference = "\n".join(
+        difflib.unified_diff(committed.read_text().splitlines(), fresh.splitlines(), lineterm="", n=0)
+    )
+    assert not difference, "run 'mlkit completion all -o completions'"
+
+
+def test_no_stale_page_is_committed() -> None:
+    folder = REPOSITORY / "completions"
+    present = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert present == set(generate.files("all"))
+
+
+def test_typers_inner_classes_are_what_we_built_on() -> None:
+    assert registry.UsageFault.__name__ == "UsageError"
+    assert registry.ClickFault.__name__ == "ClickException"
+
+
+def test_python_minus_m_is_the_same_command(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mlkit", "--version"], capture_output=True, text=True, cwd=tmp_path,
+        env=command_environment(),
+    )  # fmt: skip
+    assert re.fullmatch(r"mlkit \d+\.\d+\.\d+\n", done.stdout)
