@@ -236,6 +236,7 @@ def _memory_for_tables(memory: int | None, threads: int) -> int | None:
     """Return what is left of the memory of the whole process for hash tables."""
     if memory is None:
         return None
+    kernels.tokenise.compile()  # a large part of the process; it must be resident when we look
     with open("/proc/self/statm") as file:
         resident = int(file.read().split()[1]) * mmap.PAGESIZE
     buffers = threads * (14 << 20)  # chunks of text and of ids on their way

@@ -275,10 +275,12 @@ class CounterGroup:
         """Merge all that was counted; the counters are used up."""
         while not self.idle.empty():
             self.idle.get().finish()
-        kept = [words.frequent(min_count, max_size) for words in self._merged()]
-        if len(kept) == 1:
-            return kept[0]
-        return _joined(kept).frequent(min_count, max_size)
+        kept = []
+        for words in self._merged():
+            kept.append(words.select(np.flatnonzero(words.counts >= min_count)) if min_count > 1 else words)
+        total = kept[0] if len(kept) == 1 else _joined(kept)
+        kept.clear()
+        return total.frequent(1, max_size)
 
     def _merged(self) -> Iterator[Vocabulary]:
         """Yield the words of all generations, each word once, part by part where they are on disk."""
