@@ -36,6 +36,7 @@ COMMANDS: dict[str, Entry] = {
     "demo": Entry("mlkit.cli.demo", "Show what mlkit does, on text that every machine has.", TOOLS),
     "completion": Entry("mlkit.cli.completion", "Print shell completions and man pages.", TOOLS),
     "vocab": Entry("mlkit.cli.vocab", "Count the words of texts.", VECTORS),
+    "vectors": Entry("mlkit.cli.vectors", "Query, evaluate and convert word vectors.", VECTORS),
     "warm": Entry("mlkit.cli.warm", "Compile every kernel ahead of time.", TOOLS),
 }
 
@@ -61,6 +62,10 @@ class Command(TyperCommand):
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         settings.setdefault("context_settings", HELP_OPTIONS)
         super().__init__(*arguments, **settings)
+        for parameter in self.params:
+            # every option has a variable; help names only those that commands share, such as MLKIT_THREADS
+            if hasattr(parameter, "show_envvar") and not parameter.envvar:
+                parameter.show_envvar = False
         self.params.extend(_common_options())
 
     def make_context(self, info_name: Any, args: list[str], parent: Any = None, **extra: Any) -> Any:

@@ -344,9 +344,9 @@ def _read_binary(reader: _Reader, limit: int | None, errors: Errors) -> tuple[li
     wanted = promised if limit is None else min(limit, promised)
     width = 4 * dimension
     whole = reader.plain_size()
-    if whole is not None and promised * (width + 2) > whole:
+    if whole is not None and wanted * (width + 2) > whole:
         raise ModelError(
-            f"truncated: {promised} vectors of {dimension} numbers do not fit in {whole} bytes",
+            f"truncated: {wanted} vectors of {dimension} numbers do not fit in {whole} bytes",
             path=reader.name,
         )
     rows = _Rows(dimension, wanted if whole is not None else 0)
