@@ -59,6 +59,7 @@ class Bleu:
         self.effective_order = effective_order
         self._references: list[list[Tokens]] = []
         self._head: dict[str, str] = {}
+        self._systems = 1
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -82,8 +83,12 @@ class Bleu:
 
     # statistics
 
-    def prepare(self, references: References) -> None:
-        """Tokenize the references, one stream of segments per reference (None: this segment has fewer)."""
+    def prepare(self, references: References, systems: int = 1) -> None:
+        """Tokenize the references, one stream of segments per reference (None: this segment has fewer).
+
+        `systems` tells how many systems will be scored, which decides whether compiled kernels pay.
+        """
+        self._systems = systems
         self._head = signature_head(references)
         streams: list[list[Tokens | None]] = []
         for stream in references:
@@ -97,7 +102,7 @@ class Bleu:
         """Return per segment: hypothesis length, closest reference length, matches by order, n-grams by order."""
         tokens = self._tokens(hypotheses)
         work = sum(map(len, tokens)) + sum(len(r) for refs in self._references for r in refs)
-        if work >= COMPILED_FROM:
+        if work * self._systems >= COMPILED_FROM:
             from mlkit.metrics.counting import matches
 
             counts: Iterable[Sequence[int]] = matches(tokens, self._references, self.max_order)

@@ -58,8 +58,8 @@ class Metric(Protocol):
     def columns(self) -> tuple[str, ...]:
         """Name the columns of the statistics."""
 
-    def prepare(self, references: References) -> None:
-        """Take the references, one stream of segments per reference."""
+    def prepare(self, references: References, systems: int = 1) -> None:
+        """Take the references, one stream of segments per reference, for so many systems."""
 
     def statistics(self, hypotheses: Sequence[str]) -> Statistics:
         """Return one row of statistics per segment."""

@@ -146,11 +146,13 @@ _SPACED = {code: f" {chr(code)} " for code in map(ord, "{|}~[\\]^_` !\"#$%&()*+:
 _ENTITIES = (("&quot;", '"'), ("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"))
 
 
-def _western(text: str) -> str:
-    """Apply the language-dependent rules of mteval-v13a to a text."""
+def western_rules(text: str, *, possessive: bool = False) -> str:
+    """Apply the language-dependent rules of mteval-v13a to a text; Tercom also splits off a possessive 's."""
     import re
 
     text = text.translate(_SPACED)
+    if possessive:
+        text = text.replace("'s ", " 's ")
     text = re.sub(r"([^0-9])([.,])", r"\1 \2 ", text)
     text = re.sub(r"([.,])([^0-9])", r" \1 \2", text)
     return re.sub(r"([0-9])(-)", r"\1 \2 ", text)
@@ -179,7 +181,7 @@ class Mteval13a(_WordByWord):
 
     def _tokens_of(self, words: list[str], edge: int) -> Iterable[Sequence[str]]:
         text = replace_entities(" \n ".join(words).replace("<skipped>", ""))
-        return map(str.split, _western(f" {text} ").split("\n"))
+        return map(str.split, western_rules(f" {text} ").split("\n"))
 
 
 class International(_WordByWord):
@@ -233,10 +235,10 @@ class Chinese(_WordByWord):
 
     def _tokens_of(self, words: list[str], edge: int) -> Iterable[Sequence[str]]:
         if not edge:
-            return map(str.split, _western(" " + " \n ".join(words) + " ").split("\n"))
+            return map(str.split, western_rules(" " + " \n ".join(words) + " ").split("\n"))
         left = "" if edge & NO_LEFT else " "
         right = "" if edge & NO_RIGHT else " "
-        return [_western(left + word + right).split() for word in words]
+        return [western_rules(left + word + right).split() for word in words]
 
 
 def _substitute(rules: Iterable[tuple[object, str]], text: str) -> str:

@@ -1,0 +1,237 @@
+"""chrF (Popović, 2015) and chrF++ (Popović, 2017) as sacreBLEU 2.6 computes them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from mlkit.errors import UsageError
+from mlkit.metrics.score import SACREBLEU_VERSION, References, Score, Statistics, signature_head
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+_PUNCTUATION = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
+_EPSILON = 1e-16
+
+# Up to this many characters plain Python is done before numpy would have been imported; from the second number on
+# compiled counting pays for the import of numba.
+SORTED_FROM = 20_000
+COMPILED_FROM = 1_600_000
+
+
+class Chrf:
+    """Compute chrF; `word_order=2` is chrF++. References are prepared once for any number of systems.
+
+    `beta` weighs recall; `whitespace` keeps white space in the character n-grams; `eps_smoothing` averages the F
+    scores of all orders as chrF++.py, NLTK and Moses do, instead of precision and recall over the orders present.
+
+    >>> Chrf().corpus(["the cat sat on the mat"], [["the cat sat on a mat"]]).value
+    74.59485793345094
+    """
+
+    def __init__(
+        self,
+        *,
+        char_order: int = 6,
+        word_order: int = 0,
+        beta: int = 2,
+        lowercase: bool = False,
+        whitespace: bool = False,
+        eps_smoothing: bool = False,
+    ) -> None:
+        if char_order < 0 or word_order < 0 or char_order + word_order < 1:
+            raise UsageError("the n-gram orders of chrF must not be negative, and one of them at least 1")
+        self.char_order = char_order
+        self.word_order = word_order
+        self.beta = beta
+        self.lowercase = lowercase
+        self.whitespace = whitespace
+        self.eps_smoothing = eps_smoothing
+        self._references: list[list[str | None]] = []
+        self._head: dict[str, str] = {}
+        self._systems = 1
+        self._words: dict[str, tuple[str, ...]] = {}
+
+    @property
+    def name(self) -> str:
+        """Return the name with beta and one + per word order."""
+        return f"chrF{self.beta}" + "+" * self.word_order
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Name the columns of the statistics: three per order."""
+        orders = [f"char{n}" for n in range(1, self.char_order + 1)]
+        orders += [f"word{n}" for n in range(1, self.word_order + 1)]
+        return tuple(f"{kind}_{order}" for order in orders for kind in ("hyp", "ref", "match"))
+
+    def signature(self) -> dict[str, str]:
+        """Return the signature's fields in order."""
+        return {
+            **self._head,
+            "case": "lc" if self.lowercase else "mixed",
+            "eff": "no" if self.eps_smoothing else "yes",
+            "nc": str(self.char_order),
+            "nw": str(self.word_order),
+            "space": "yes" if self.whitespace else "no",
+            "version": SACREBLEU_VERSION,
+        }
+
+    # statistics
+
+    def prepare(self, references: References, systems: int = 1) -> None:
+        """Take the references, one stream of segments per reference (None: this segment has fewer).
+
+        `systems` tells how many systems will be scored, which decides whether compiled kernels pay.
+        """
+        self._head = signature_head(references)
+        self._systems = systems
+        self._references = [
+            [None if text is None else self._cased(text) for text in stream] for stream in references
+        ]
+
+    def statistics(self, hypotheses: Sequence[str]) -> Statistics:
+        """Return per segment, for each order, n-grams of hypothesis and reference and their matches.
+
+        Of several references that with the best F score counts.
+        """
+        lines = [self._cased(text) for text in hypotheses]
+        best: Statistics = [[] for _ in lines]
+        values = [-1.0] * len(lines)
+        for stream in self._references:
+            rows = self._against(lines, ["" if text is None else text for text in stream])
+            for k, (text, row) in enumerate(zip(stream, rows, strict=True)):
+                if text is None:
+                    continue
+                if len(self._references) == 1:
+                    best[k] = row
+                    continue
+                value = self._f_score(row)
+                if value > values[k]:
+                    best[k], values[k] = row, value
+        return best
+
+    def _cased(self, text: str) -> str:
+        return text.lower() if self.lowercase else text
+
+    def _against(self, hypotheses: list[str], references: list[str]) -> list[list[int]]:
+        """Return the statistics of each segment against one reference."""
+        parts = []
+        if self.char_order:
+            parts.append(count_characters(
+                self._characters(hypotheses), self._characters(references), self.char_order, self._systems
+            ))  # fmt: skip
+        if self.word_order:
+            parts.append([
+                _count(h, r, self.word_order)
+                for h, r in zip(self._split(hypotheses), self._split(references), strict=True)
+            ])  # fmt: skip
+        return parts[0] if len(parts) == 1 else [a + b for a, b in zip(*parts, strict=True)]
+
+    def _characters(self, lines: list[str]) -> list[str]:
+        return lines if self.whitespace else ["".join(line.split()) for line in lines]
+
+    def _split(self, lines: list[str]) -> list[list[str]]:
+        """Return words with punctuation at their end, or else at their beginning, split off."""
+        split = [line.split() for line in lines]
+        known = self._words
+        for word in set(chain.from_iterable(split)).difference(known):
+            if len(word) > 1 and word[-1] in _PUNCTUATION:
+                known[word] = (word[:-1], word[-1])
+            elif len(word) > 1 and word[0] in _PUNCTUATION:
+                known[word] = (word[0], word[1:])
+            else:
+                known[word] = (word,)
+        return [[part for word in words for part in known[word]] for words in split]
+
+    # scores
+
+    def score(self, totals: Sequence[float]) -> Score:
+        """Return chrF of a row of statistics (a segment's, or a corpus's sum)."""
+        return Score(self.name, self._f_score(totals))
+
+    segment_score = score
+
+    def _f_score(self, row: Sequence[float]) -> float:
+        return f_score(row, self.beta, eps_smoothing=self.eps_smoothing)
+
+    def scores(self, totals: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return chrF of every row of statistics, in the array's precision."""
+        from mlkit.metrics.resampling import chrf_scores
+
+        return chrf_scores(totals, self.beta, eps_smoothing=self.eps_smoothing)
+
+    # in one call
+
+    def corpus(self, hypotheses: Sequence[str], references: References) -> Score:
+        """Return chrF of a corpus; `references` is a list of reference streams."""
+        from mlkit.metrics.score import check_segments, total
+
+        check_segments(references, hypotheses)
+        self.prepare(references)
+        return self.score(total(self.statistics(hypotheses)))
+
+    def sentence(self, hypothesis: str, references: Sequence[str]) -> Score:
+        """Return chrF of one sentence."""
+        self.prepare([[text] for text in references])
+        return self.score(self.statistics([hypothesis])[0])
+
+
+def f_score(row: Sequence[Any], beta: int, *, eps_smoothing: bool) -> Any:
+    """Return 100 F of one row of statistics; numpy's float32 numbers stay float32, as in sacreBLEU's resampling."""
+    factor = beta**2
+    value: Any = 0.0
+    precision: Any = 0.0
+    recall: Any = 0.0
+    present = 0
+    for at in range(0, len(row), 3):
+        hypothesis, reference, match = row[at : at + 3]
+        p = match / hypothesis if hypothesis > 0 else _EPSILON
+        r = match / reference if reference > 0 else _EPSILON
+        weighted = factor * p + r
+        value += ((1 + factor) * p * r / weighted) if weighted > 0 else _EPSILON
+        if hypothesis > 0 and reference > 0:
+            precision += p
+            recall += r
+            present += 1
+    if eps_smoothing:
+        return 100 * value / (len(row) // 3)
+    if present:
+        precision /= present
+        recall /= present
+    if precision + recall:
+        value = (1 + factor) * precision * recall
+        value /= factor * precision + recall
+        return 100 * value
+    return 0.0
+
+
+def count_characters(
+    hypotheses: list[str], references: list[str], orders: int, systems: int = 1
+) -> list[list[int]]:
+    """Return the n-gram statistics of strings without their white space, by the cheapest of three ways."""
+    size = sum(map(len, hypotheses)) + sum(map(len, references))
+    if size * systems < SORTED_FROM:
+        return [_count(h, r, orders) for h, r in zip(hypotheses, references, strict=True)]
+    if size * systems < COMPILED_FROM:
+        from mlkit.metrics.sorting import shared_characters
+
+        return shared_characters(hypotheses, references, orders)
+    from mlkit.metrics.counting import compiled_characters
+
+    return compiled_characters(hypotheses, references, orders)
+
+
+def _count(hypothesis: Sequence[str], reference: Sequence[str], orders: int) -> list[int]:
+    """Return n-grams of the hypothesis, of the reference, and matches, for each order."""
+    row: list[int] = []
+    for n in range(1, orders + 1):
+        own = Counter(zip(*(hypothesis[k:] for k in range(n)), strict=False))
+        other = Counter(zip(*(reference[k:] for k in range(n)), strict=False))
+        size = max(0, len(reference) - n + 1)
+        matched = sum(min(count, other[gram]) for gram, count in own.items() if gram in other)
+        # n-grams of the hypothesis do not count where the reference has none of that order
+        row += [max(0, len(hypothesis) - n + 1) if size else 0, size, matched]
+    return row
