@@ -11,23 +11,11 @@ import numpy as np
 import pytest
 
 from mlkit import jit
-from mlkit.jit import REASSOCIATE, inline, kernel, prefetch
+from mlkit.jit import kernel
+from tests.conftest import REPOSITORY, command_environment
+from tests.sum_kernel import sum_of_squares
 
 NO_JIT = jit.jit_disabled()
-
-
-@inline
-def square(x):
-    return x * x
-
-
-@kernel("f8(const f8[:], i8)", fastmath=REASSOCIATE)
-def sum_of_squares(values, count):
-    total = 0.0
-    for i in range(count):
-        prefetch(values, i)
-        total += square(values[i])
-    return total
 
 
 @kernel("void(const f4[:,:], f4[:])")
@@ -72,35 +60,18 @@ def test_cache_directory_follows_xdg(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert jit.cache_directory().parent == tmp_path / "mlkit" / "numba"
 
 
-SCRIPT = """
-import sys
-import numpy as np
-from mlkit import jit
-jit.use_command_cache(announce=print)
-assert "numba" not in sys.modules
-sys.path.insert(0, {folder!r})
-from tests.test_jit import sum_of_squares
-print(sum_of_squares(np.arange(4.0), 4), sum_of_squares.cached)
-"""
-
-
-def run_script(environment: dict[str, str | None]) -> str:
-    variables = {name: value for name, value in os.environ.items() if name not in ("NUMBA_DISABLE_JIT",)}
-    for name, value in environment.items():
-        variables.pop(name, None)
-        if value is not None:
-            variables[name] = value
-    folder = str(Path(__file__).resolve().parent.parent)
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT.format(folder=folder)], env=variables, capture_output=True, text=True, check=True
+def run_script(environment: dict[str, str | None]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tests.sum_kernel"], env=command_environment(environment), cwd=REPOSITORY,
+        capture_output=True, text=True, check=True,
     )  # fmt: skip
-    return done.stdout
 
 
 def test_cold_is_announced_and_warm_is_silent(tmp_path: Path) -> None:
     cache: dict[str, str | None] = {"XDG_CACHE_HOME": str(tmp_path), "NUMBA_CACHE_DIR": None}
-    assert run_script(cache).startswith("compiling kernels")
-    assert run_script(cache) == "14.0 True\n"
+    assert run_script(cache).stderr.startswith("compiling kernels")
+    warm = run_script(cache)
+    assert (warm.stdout, warm.stderr) == ("14.0 True\n", "")
 
 
 def test_a_damaged_cache_is_worked_around(tmp_path: Path) -> None:
@@ -110,7 +81,7 @@ def test_a_damaged_cache_is_worked_around(tmp_path: Path) -> None:
     assert damaged
     for path in damaged:
         path.write_bytes(b"\x80\x04garbage")
-    assert run_script(cache).splitlines()[-1].startswith("14.0")
+    assert run_script(cache).stdout.startswith("14.0")
 
 
 @pytest.mark.skipif(not Path("/dev/shm").is_dir() or os.geteuid() != 0, reason="needs root for a small tmpfs")
@@ -121,7 +92,7 @@ def test_a_full_cache_disk_is_no_error(tmp_path: Path) -> None:
     if made.returncode:
         pytest.skip(f"cannot mount a tmpfs: {made.stderr.decode().strip()}")
     try:
-        output = run_script({"XDG_CACHE_HOME": str(mount), "NUMBA_CACHE_DIR": None})
+        output = run_script({"XDG_CACHE_HOME": str(mount), "NUMBA_CACHE_DIR": None}).stdout
     finally:
         subprocess.run(["umount", str(mount)], check=True)
     assert output.endswith("14.0 False\n")
