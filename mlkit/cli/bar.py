@@ -15,6 +15,16 @@ if TYPE_CHECKING:
     from mlkit.progress import Report
 
 
+class Part(ProgressColumn):
+    """The part done, or the amount where the whole is not known (stdin, compressed text)."""
+
+    def render(self, task: Task) -> Text:
+        """Return ``12.3 %`` or ``345 MB``."""
+        if task.total is None:
+            return Text(f"{short(task.completed)}{task.fields.get('unit') or ''}")
+        return Text(f"{task.percentage:>5.1f} %")
+
+
 class Rate(ProgressColumn):
     """Units per second, such as ``1.6 M words/s``."""
 
@@ -22,15 +32,15 @@ class Rate(ProgressColumn):
         """Return the rate since the stage began."""
         speed = task.finished_speed or task.speed
         unit = task.fields.get("unit") or ""
-        return Text("" if not speed else f"{short(speed)} {unit}/s", style="green")
+        return Text("" if not speed else f"{short(speed)}{unit}/s", style="green")
 
 
 def short(number: float) -> str:
-    """Return a number with at most three digits and a unit: 1234567 -> 1.23 M."""
-    for limit, suffix in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+    """Return a number to three digits with a prefix for a unit: 1234567 -> ``1.23 M``, 12 -> ``12 ``."""
+    for limit, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if number >= limit:
-            return f"{number / limit:.3g}{suffix}"
-    return f"{number:.3g}"
+            return f"{number / limit:.3g} {prefix}"
+    return f"{number:.3g} "
 
 
 @contextmanager
@@ -39,7 +49,7 @@ def bar(title: str) -> Iterator[Callback]:
     progress = Progress(
         TextColumn("[bold]{task.description}"),
         BarColumn(bar_width=24),
-        TextColumn("{task.percentage:>5.1f} %"),
+        Part(),
         Rate(),
         TextColumn("{task.fields[figures]}", style="cyan"),
         TimeRemainingColumn(compact=True),
