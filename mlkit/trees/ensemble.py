@@ -1,0 +1,220 @@
+"""Trees as flat arrays: what training makes, what prediction walks, what a model file holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlkit.errors import ModelError
+from mlkit.threads import map_chunks
+from mlkit.trees import kernels_predict
+from mlkit.trees.binning import Bins
+
+Reals = NDArray[np.float64]
+ROWS = 1 << 14
+SET, MISSING_LEFT = 1, 2  # flags of a node in the file
+
+
+@dataclass(frozen=True)
+class Tree:
+    """One tree. A node's left child stands `left` places after it (0: a leaf), the right child after the left one.
+
+    A bin <= threshold goes left; `missing` is 255 where missing values go left, else 0. `set_of` is the row of
+    `sets` (256 bits, one per bin that goes left) of a categorical split, -1 for a numeric one.
+    """
+
+    left: NDArray[np.int32]
+    feature: NDArray[np.uint16]
+    threshold: NDArray[np.uint8]
+    missing: NDArray[np.uint8]
+    set_of: NDArray[np.int32]
+    sets: NDArray[np.uint64]  # [n, 4]
+    value: NDArray[np.float32]
+    gain: NDArray[np.float32]
+    count: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Trees:
+    """Many trees behind each other, with `roots`; the arrays are those of `Tree`.
+
+    `votes`, for classifiers of several classes whose leaves vote: leaf l (counted over all trees) has
+    entries begin[l] .. begin[l + 1] - 1 of (classes, votes).
+    """
+
+    roots: NDArray[np.int64]
+    left: NDArray[np.int32]
+    feature: NDArray[np.uint16]
+    threshold: NDArray[np.uint8]
+    missing: NDArray[np.uint8]
+    set_of: NDArray[np.int32]
+    sets: NDArray[np.uint64]
+    value: NDArray[np.float32]
+    gain: NDArray[np.float32]
+    count: NDArray[np.int32]
+    begin: NDArray[np.int32] | None = None
+    classes: NDArray[np.uint16] | None = None
+    votes: NDArray[np.float32] | None = None
+
+    def __len__(self) -> int:
+        return len(self.roots)
+
+    @property
+    def _walk(self) -> tuple[NDArray[Any], ...]:
+        return self.left, self.feature, self.threshold, self.missing, self.set_of, self.sets
+
+    def sums(self, bins: Bins, outputs: int, threads: int = 1) -> Reals:
+        """Return float64 [rows, outputs]: the sum of leaf values (tree t counts for output t % outputs) or votes."""
+        out = np.zeros((len(bins), outputs))
+        leaves = np.cumsum(self.left == 0) - 1 if self.votes is not None else None
+
+        def walk(start: int) -> None:
+            rows = slice(start, start + ROWS)
+            if self.votes is None:
+                kernels_predict.add_values(bins[rows], self.roots, *self._walk, self.value, out[rows])
+            else:
+                kernels_predict.add_votes(
+                    bins[rows], self.roots, *self._walk, leaves, self.begin, self.classes, self.votes, out[rows]
+                )
+
+        for _ in map_chunks(walk, range(0, len(bins), ROWS), threads):
+            pass
+        return out
+
+    def leaves(self, bins: Bins) -> NDArray[np.int32]:
+        """Return int32 [rows, trees]: the leaf of every row, as a node counted from the root of its tree."""
+        out = np.empty((len(bins), len(self.roots)), np.int32)
+        kernels_predict.find_leaves(bins, self.roots, *self._walk, out)
+        return out
+
+    def part(self, first: int, last: int) -> Trees:
+        """Return trees first..last-1, whose leaves have values."""
+        return join_trees([self.tree(t) for t in range(first, last)])
+
+    def tree(self, number: int) -> Tree:
+        """Return one tree."""
+        start = int(self.roots[number])
+        stop = int(self.roots[number + 1]) if number + 1 < len(self.roots) else len(self.left)
+        span = slice(start, stop)
+        set_of = self.set_of[span]
+        used = set_of[set_of >= 0]
+        first, last = (int(used.min()), int(used.max()) + 1) if len(used) else (0, 0)
+        return Tree(
+            self.left[span], self.feature[span], self.threshold[span], self.missing[span],
+            np.where(set_of >= 0, set_of - first, -1).astype(np.int32), self.sets[first:last],
+            self.value[span], self.gain[span], self.count[span],
+        )  # fmt: skip
+
+    def to_tensors(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays of a model file: the smallest types, no room for what leaves or inner nodes lack."""
+        inner = self.left > 0
+        flags = (self.set_of[inner] >= 0) * SET + (self.missing[inner] == 255) * MISSING_LEFT
+        sizes = np.diff(self.roots, append=len(self.left))
+        tensors = {
+            "sizes": narrow(sizes), "left": narrow(self.left), "feature": narrow(self.feature[inner]),
+            "threshold": self.threshold[inner], "flags": flags.astype(np.uint8), "sets": self.sets,
+            "gain": self.gain[inner], "count": narrow(self.count[~inner]),
+        }  # fmt: skip
+        if self.begin is None or self.classes is None or self.votes is None:
+            tensors["value"] = self.value[~inner]
+        else:
+            tensors |= {
+                "vote_counts": narrow(np.diff(self.begin)), "vote_classes": narrow(self.classes),
+                "votes": self.votes,
+            }  # fmt: skip
+        return tensors
+
+    @staticmethod
+    def from_tensors(tensors: dict[str, NDArray[Any]], path: Any = None) -> Trees:
+        """Return the trees that a model file's arrays describe; raises `ModelError` when they do not fit."""
+        try:
+            trees = _widen(tensors)
+        except (KeyError, ValueError, IndexError) as error:
+            raise ModelError(f"damaged trees ({error})", path=path) from None
+        nodes = np.arange(len(trees.left))
+        inner = trees.left > 0
+        ends = np.repeat(np.append(trees.roots[1:], len(nodes)), np.diff(np.append(trees.roots, len(nodes))))
+        if (trees.left < 0).any() or (nodes[inner] + trees.left[inner] + 1 >= ends[inner]).any():
+            raise ModelError("damaged trees (a child outside of its tree)", path=path)
+        return trees
+
+
+def narrow(array: NDArray[Any]) -> NDArray[Any]:
+    """Return the array in the smallest unsigned type that holds it."""
+    top = int(array.max()) if array.size else 0
+    dtype = np.uint8 if top < 1 << 8 else np.uint16 if top < 1 << 16 else np.uint32
+    return array.astype(dtype)
+
+
+def _widen(tensors: dict[str, NDArray[Any]]) -> Trees:
+    sizes = tensors["sizes"].astype(np.int64)
+    left = tensors["left"].astype(np.int32)
+    if sizes.sum() != len(left) or (sizes < 1).any():
+        raise ValueError("sizes")
+    inner = left > 0
+    count = len(left)
+
+    def spread(name: str, dtype: Any, where: NDArray[np.bool_]) -> NDArray[Any]:
+        out = np.zeros(count, dtype)
+        out[where] = tensors[name]
+        return out
+
+    flags = spread("flags", np.uint8, inner)
+    is_set = flags & SET > 0
+    set_of = np.where(is_set, np.cumsum(is_set) - 1, -1).astype(np.int32)
+    sets = np.array(tensors["sets"], np.uint64).reshape(-1, 4)
+    if int(is_set.sum()) != len(sets):
+        raise ValueError("sets")
+    counts = spread("count", np.int32, ~inner)
+    trees: dict[str, Any] = {
+        "roots": np.cumsum(sizes) - sizes, "left": left, "feature": spread("feature", np.uint16, inner),
+        "threshold": spread("threshold", np.uint8, inner), "set_of": set_of, "sets": sets,
+        "missing": np.where(flags & MISSING_LEFT > 0, 255, 0).astype(np.uint8),
+        "gain": spread("gain", np.float32, inner), "count": counts,
+    }  # fmt: skip
+    if "votes" in tensors:
+        begin = np.concatenate([[0], np.cumsum(tensors["vote_counts"], dtype=np.int64)]).astype(np.int32)
+        if len(begin) != int((~inner).sum()) + 1 or begin[-1] != len(tensors["votes"]):
+            raise ValueError("votes")
+        trees |= {
+            "value": np.zeros(count, np.float32), "begin": begin, "votes": np.array(tensors["votes"]),
+            "classes": tensors["vote_classes"].astype(np.uint16),
+        }  # fmt: skip
+    else:
+        trees["value"] = spread("value", np.float32, ~inner)
+    return Trees(**trees)
+
+
+def join_trees(trees: Sequence[Tree], votes: Sequence[Any] | None = None) -> Trees:
+    """Put trees behind each other; `votes` are (counts per leaf, classes, votes) per tree."""
+    sizes = np.array([len(tree.left) for tree in trees], np.int64)
+    set_counts = np.array([len(tree.sets) for tree in trees], np.int64)
+    set_starts = np.cumsum(set_counts) - set_counts
+    joined = {
+        name.name: np.concatenate([getattr(tree, name.name) for tree in trees])
+        for name in fields(Tree)
+        if name.name != "set_of"
+    }
+    joined["set_of"] = np.concatenate(
+        [
+            np.where(tree.set_of >= 0, tree.set_of + start, -1).astype(np.int32)
+            for tree, start in zip(trees, set_starts, strict=True)
+        ]
+    )
+    if votes is not None:
+        counts = np.concatenate([part[0] for part in votes])
+        joined["begin"] = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+        joined["classes"] = np.concatenate([part[1] for part in votes]).astype(np.uint16)
+        joined["votes"] = np.concatenate([part[2] for part in votes]).astype(np.float32)
+    return Trees(np.cumsum(sizes) - sizes, **joined)
+
+
+def append_trees(before: Trees, after: Trees) -> Trees:
+    """Return the trees of two ensembles, without votes, one behind the other."""
+    return join_trees(
+        [before.tree(t) for t in range(len(before))] + [after.tree(t) for t in range(len(after))]
+    )

@@ -1,0 +1,429 @@
+"""Gradient boosting: histogram trees grown leaf by leaf, as LightGBM does it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlkit.errors import UsageError
+from mlkit.progress import Progress, Report, silent
+from mlkit.trees import kernels_grow as kg
+from mlkit.trees import kernels_predict
+from mlkit.trees.binning import Bins, Encoder, pack, plan_packing
+from mlkit.trees.ensemble import Tree, Trees, append_trees, join_trees
+from mlkit.trees.losses import Loss, weighted_quantile
+
+Reals = NDArray[np.float64]
+Rows = NDArray[np.int32]
+PARALLEL_FROM = 1 << 18  # histogram updates from which threads share one histogram
+
+
+@dataclass(frozen=True)
+class GradientSettings:
+    """Settings of gradient boosting; the defaults are LightGBM's."""
+
+    rounds: int = 100
+    learning_rate: float = 0.1
+    leaves: int = 31
+    max_depth: int = 0
+    min_leaf: int = 20
+    min_hessian: float = 1e-3
+    l1: float = 0.0
+    l2: float = 0.0
+    min_gain: float = 0.0
+    rows: float = 1.0
+    columns: float = 1.0
+    goss: bool = False
+    goss_top: float = 0.2
+    goss_other: float = 0.1
+    category_smooth: float = 10.0
+    category_l2: float = 10.0
+    category_most: int = 32
+    category_group: int = 100
+    one_hot: int = 4
+    early_stop: int = 0
+    seed: int = 1
+    monotone: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        checks = {
+            "rounds must be at least 1": self.rounds >= 1,
+            "the learning rate must be above 0": self.learning_rate > 0,
+            "leaves must be between 2 and 65536": 2 <= self.leaves <= 65536,
+            "the part of rows must be above 0 and at most 1": 0 < self.rows <= 1,
+            "the part of columns must be above 0 and at most 1": 0 < self.columns <= 1,
+            "penalties must not be negative": min(self.l1, self.l2, self.min_gain) >= 0,
+            "GOSS takes the place of row sampling": not (self.goss and self.rows < 1),
+            "monotone constraints are 1, -1 or 0": set(self.monotone.values()) <= {-1, 0, 1},
+        }
+        for message, fine in checks.items():
+            if not fine:
+                raise UsageError(message)
+
+
+class Grower:
+    """The workspace of one growing tree at a time."""
+
+    def __init__(self, bins: Bins, encoder: Encoder, settings: GradientSettings, workers: int = 1) -> None:
+        packing = plan_packing(encoder)
+        self.packed = pack(bins, encoder, packing)
+        self.sizes = packing.sizes
+        self.encoder, self.settings, self.workers = encoder, settings, workers
+        widths = np.array([feature.bins + feature.missing for feature in encoder.features], np.int64)
+        self.features = np.array(
+            [
+                (
+                    packing.column[k], packing.stride[k], feature.bins, feature.missing, feature.categorical,
+                    offset, settings.monotone.get(feature.name, 0),
+                )
+                for k, (feature, offset) in enumerate(
+                    zip(encoder.features, np.cumsum(widths) - widths, strict=True)
+                )
+            ],
+            np.int32,
+        )  # fmt: skip
+        self._check_monotone()
+        self.total_bins = int(widths.sum())
+
+    def _check_monotone(self) -> None:
+        for name, sign in self.settings.monotone.items():
+            found = [f for f in self.encoder.features if f.name == name]
+            if not found:
+                raise UsageError(f"monotone constraint on {name!r}: no such column")
+            if sign and found[0].categorical:
+                raise UsageError(f"monotone constraint on {name!r}: the column is categorical")
+
+    def workspace(self, rows: int) -> Workspace:
+        """Return the arrays that one tree needs while it grows."""
+        return Workspace(self, rows)
+
+
+class Workspace:
+    """Arrays for one tree; several threads that grow trees have one each."""
+
+    def __init__(self, grower: Grower, rows: int) -> None:
+        self.grower = grower
+        s = grower.settings
+        leaves = s.leaves
+        self.rows = np.empty(rows, np.int32)
+        self.scratch = np.empty(rows, np.int32)
+        self.joint = np.zeros(512 * grower.packed.shape[1])
+        self.hists = np.zeros((leaves, 2 * grower.total_bins))
+        self.numbers = np.zeros((leaves, 9), np.int64)
+        self.reals = np.zeros((leaves, 8))
+        self.chosen = np.zeros((leaves, 256), np.uint8)
+        self.node_numbers = np.zeros((2 * leaves - 1, 6), np.int32)
+        self.node_reals = np.zeros((2 * leaves - 1, 3))
+        self.sets = np.zeros((leaves, 4), np.uint64)
+        self.state = np.zeros(5, np.int64)
+        self.params = np.array(
+            [
+                s.l1, s.l2, s.min_gain, s.min_leaf, s.min_hessian, s.max_depth, s.category_smooth, s.category_l2,
+                s.category_most, s.category_group, s.one_hot, np.inf,
+            ]
+        )  # fmt: skip
+
+    def grow(
+        self, pairs: NDArray[np.float32], rows: Rows, active: NDArray[np.uint8], pool: ThreadPoolExecutor | None
+    ) -> None:
+        """Grow a tree on `rows`; afterwards the leaf tables and self.used tell its shape."""
+        grower = self.grower
+        self.used = self.rows[: len(rows)]
+        self.used[:] = rows
+        self.state[:] = 0
+        self.params[kg.PARALLEL_FROM] = PARALLEL_FROM if pool is not None else np.inf
+        arguments = (
+            grower.packed, pairs, grower.features, active, grower.sizes, self.params, self.used,
+            self.scratch, self.joint, self.hists, self.numbers, self.reals, self.chosen,
+            self.node_numbers, self.node_reals, self.sets, self.state,
+        )  # fmt: skip
+        while kg.grow(*arguments) and pool is not None:
+            self._histogram(pairs, pool)
+
+    def _histogram(self, pairs: NDArray[np.float32], pool: ThreadPoolExecutor) -> None:
+        """Fill the joint histogram of the smaller child by ranges of columns, one per thread."""
+        grower = self.grower
+        start, end = self.numbers[self.state[kg.SMALL], : kg.END + 1].tolist()
+        columns = grower.packed.shape[1]
+        parts = min(grower.workers, columns)
+        borders = [columns * part // parts for part in range(parts + 1)]
+        whole = end - start == len(grower.packed)
+
+        def fill(part: int) -> None:
+            kg.accumulate(
+                grower.packed, pairs, self.used, start, end, borders[part], borders[part + 1], whole, self.joint
+            )
+
+        waiting = [pool.submit(fill, part) for part in range(1, parts)]
+        fill(0)
+        for job in waiting:
+            job.result()
+
+    def leaf_spans(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Return (start, end, node) of every leaf."""
+        spans = np.ascontiguousarray(self.numbers[: self.state[kg.LEAVES], :3].T)
+        return spans[0], spans[1], spans[2]
+
+    def values(self) -> Reals:
+        """Return the values of all nodes (a view)."""
+        return self.node_reals[: self.state[kg.NODES], kg.NODE_VALUE]
+
+    def to_tree(self) -> Tree:
+        """Return the tree as flat arrays; values that training never saw go where most rows went."""
+        count = int(self.state[kg.NODES])
+        numbers = self.node_numbers[:count]
+        left = numbers[:, kg.LEFT]
+        inner = left > 0
+        feature = np.where(inner, numbers[:, kg.NODE_FEATURE], 0)
+        missing_left = numbers[:, kg.NODE_MISSING_LEFT] == 1
+        unseen = inner & (self.grower.features[feature, kg.MISSING] == 0)
+        counts = numbers[:, kg.NODE_COUNT]
+        missing_left[unseen] = counts[left[unseen]] >= counts[left[unseen] + 1]
+        set_of = np.where(inner, numbers[:, kg.NODE_SET], -1)
+        # sets were numbered as they were made: put them into the order of nodes
+        with_set = np.flatnonzero(set_of >= 0)
+        sets = self.sets[set_of[with_set]]
+        sets[missing_left[with_set], 3] |= np.uint64(1 << 63)
+        set_of[with_set] = np.arange(len(with_set))
+        return Tree(
+            np.where(inner, left - np.arange(count), 0).astype(np.int32), feature.astype(np.uint16),
+            np.where(inner, numbers[:, kg.NODE_THRESHOLD], 0).astype(np.uint8),
+            np.where(inner & missing_left, 255, 0).astype(np.uint8), set_of.astype(np.int32), sets,
+            np.where(inner, 0, self.node_reals[:count, kg.NODE_VALUE]).astype(np.float32),
+            np.where(inner, self.node_reals[:count, kg.NODE_GAIN], 0).astype(np.float32), counts.copy(),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Held:
+    """Rows kept out of training, to stop early on."""
+
+    bins: Bins
+    target: Reals
+    weights: Reals | None = None
+
+
+@dataclass(frozen=True)
+class Boosted:
+    """What boosting made: the start value of every output, trees (round by round, one per output), the losses."""
+
+    start: Reals
+    trees: Trees
+    rounds: int
+    train_loss: float
+    held_losses: tuple[float, ...] = ()
+
+
+class Booster:
+    """Gradient boosting, one round at a time; `state` and `restore` carry it through a checkpoint."""
+
+    def __init__(
+        self,
+        bins: Bins,
+        encoder: Encoder,
+        target: Reals,
+        weights: Reals | None,
+        loss: Loss,
+        settings: GradientSettings,
+        *,
+        held: Held | None = None,
+        threads: int = 1,
+        start: Reals | None = None,
+        before: Trees | None = None,
+    ) -> None:
+        self.loss, self.settings, self.target, self.held = loss, settings, target, held
+        self.weights = None if weights is None else weights * (len(weights) / weights.sum())
+        self.bins = bins
+        self.threads = threads
+        self.grower = Grower(bins, encoder, settings, threads)
+        self.start = loss.start(target, weights) if start is None else start
+        count = len(bins)
+        self.scores = np.repeat(self.start[:, None], count, axis=1)
+        self.held_scores = np.repeat(self.start[:, None], 0 if held is None else len(held.bins), axis=1)
+        self.before = before
+        if before is not None:
+            self.scores += before.sums(bins, loss.outputs, threads).T
+            if held is not None:
+                self.held_scores += before.sums(held.bins, loss.outputs, threads).T
+        self.pairs = np.empty((loss.outputs, count, 2), np.float32)
+        self.every_row = np.arange(count, dtype=np.int32)
+        self.trees: list[Tree] = []
+        self.held_losses: list[float] = []
+        self.round = 0
+        together = min(threads, loss.outputs)
+        self.workspaces = [self.grower.workspace(count) for _ in range(together)]
+        self.pool = ThreadPoolExecutor(threads) if threads > 1 else None
+
+    def close(self) -> None:
+        """End the threads."""
+        if self.pool is not None:
+            self.pool.shutdown()
+
+    def step(self) -> bool:
+        """Do one round; return False when no output found anything to split, or it is time to stop early."""
+        loss = self.loss
+        loss.fill_pairs(self.scores, self.target, self.weights, self.pairs)
+        rows, inside = self._sample()
+        active = self._columns()
+        outputs = range(loss.outputs)
+        if self.pool is not None and loss.outputs > 1:
+            # tree k waits for workspace k mod threads: outputs are dealt out in fixed turns
+            lanes = [outputs[lane :: len(self.workspaces)] for lane in range(len(self.workspaces))]
+
+            def work(lane: int) -> list[tuple[Tree, bool]]:
+                return [self._tree(k, self.workspaces[lane], rows, inside, active, None) for k in lanes[lane]]
+
+            dealt = list(self.pool.map(work, range(len(lanes))))
+            made = [dealt[k % len(lanes)][k // len(lanes)] for k in outputs]
+        else:
+            made = [self._tree(k, self.workspaces[0], rows, inside, active, self.pool) for k in outputs]
+        if not any(split for _, split in made):
+            return False
+        self.trees += [tree for tree, _ in made]
+        self.round += 1
+        return self._judge()
+
+    def _judge(self) -> bool:
+        """Note the loss on held-out rows; return False when it has not improved for long enough."""
+        if self.held is None:
+            return True
+        last = join_trees(self.trees[-self.loss.outputs :])
+        self.held_scores += last.sums(self.held.bins, self.loss.outputs).T
+        self.held_losses.append(self.loss.value(self.held_scores, self.held.target, self.held.weights))
+        patience = self.settings.early_stop
+        best = int(np.argmin(self.held_losses))
+        return not patience or len(self.held_losses) - 1 - best < patience
+
+    def _tree(
+        self, k: int, work: Workspace, rows: Rows, inside: NDArray[np.bool_] | None, active: Any, pool: Any
+    ) -> tuple[Tree, bool]:
+        work.grow(self.pairs[k], rows, active, pool)
+        start, end, node = work.leaf_spans()
+        values = work.values()
+        if self.loss.percentile is not None:
+            self._renew(k, work, start, end, node)
+        values *= self.settings.learning_rate
+        values[:] = values.astype(np.float32)  # what the model will hold
+        kernels_predict.add_by_leaf(work.used, start, end, values[node], self.scores[k])
+        tree = work.to_tree()
+        if inside is not None and len(node) > 1:
+            outside = ~inside
+            self.scores[k, outside] += join_trees([tree]).sums(self.bins[outside], 1)[:, 0]
+        elif inside is not None:
+            self.scores[k, ~inside] += values[0]
+        return tree, len(node) > 1
+
+    def _renew(self, k: int, work: Workspace, start: Any, end: Any, node: Any) -> None:
+        """Replace the leaves' Newton steps by the percentile of their rows' residuals."""
+        residuals = self.target - self.scores[k]
+        for first, last, place in zip(start.tolist(), end.tolist(), node.tolist(), strict=True):
+            rows = work.used[first:last]
+            weights = None if self.weights is None else self.weights[rows]
+            work.node_reals[place, kg.NODE_VALUE] = weighted_quantile(
+                residuals[rows], weights, self.loss.percentile or 0.5
+            )
+
+    def _random(self, purpose: int) -> np.random.Generator:
+        return np.random.default_rng((self.settings.seed, self.round, purpose))
+
+    def _sample(self) -> tuple[Rows, NDArray[np.bool_] | None]:
+        """Choose the rows of a round: all, a part at random, or by gradient (GOSS, Ke et al. 2017)."""
+        settings = self.settings
+        count = len(self.target)
+        if settings.goss and self.round >= 1 / settings.learning_rate:
+            weight = np.abs(self.pairs[:, :, 0] * self.pairs[:, :, 1]).sum(axis=0)
+            top = max(1, int(settings.goss_top * count))
+            other = max(1, int(settings.goss_other * count))
+            order = np.argpartition(-weight, top - 1)
+            rest = np.sort(order[top:])
+            picked = self._random(0).choice(rest, min(other, len(rest)), replace=False)
+            self.pairs[:, picked] *= np.float32((1 - settings.goss_top) / settings.goss_other)
+            inside = np.zeros(count, np.bool_)
+            inside[order[:top]] = True
+            inside[picked] = True
+        elif settings.rows < 1:
+            inside = np.zeros(count, np.bool_)
+            inside[self._random(0).choice(count, max(1, round(settings.rows * count)), replace=False)] = True
+        else:
+            return self.every_row, None
+        return np.flatnonzero(inside).astype(np.int32), inside
+
+    def _columns(self) -> NDArray[np.uint8]:
+        """Choose the features of a round."""
+        count = len(self.grower.features)
+        active = np.ones(count, np.uint8)
+        if self.settings.columns < 1:
+            kept = max(1, round(self.settings.columns * count))
+            active[:] = 0
+            active[self._random(1).choice(count, kept, replace=False)] = 1
+        return active
+
+    def result(self) -> Boosted:
+        """Return the trees so far; with early stopping those up to the best round."""
+        rounds = self.round
+        if self.settings.early_stop and self.held_losses:
+            rounds = int(np.argmin(self.held_losses)) + 1
+        trees = self.trees[: rounds * self.loss.outputs]
+        if not trees:
+            trees = [_stump() for _ in range(self.loss.outputs)]
+            rounds = 1
+        joined = join_trees(trees)
+        if self.before is not None:
+            rounds += len(self.before) // self.loss.outputs
+            joined = append_trees(self.before, joined)
+        train_loss = self.loss.value(self.scores, self.target, self.weights)
+        return Boosted(self.start, joined, rounds, train_loss, tuple(self.held_losses))
+
+    # checkpoints
+
+    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Return what a checkpoint keeps: where training stands, and its arrays."""
+        arrays: dict[str, NDArray[Any]] = {"scores": self.scores, "held_scores": self.held_scores}
+        if self.trees:
+            arrays |= {f"trees.{name}": array for name, array in join_trees(self.trees).to_tensors().items()}
+        return {"round": self.round, "held_losses": self.held_losses}, arrays
+
+    def restore(self, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take up what `state` returned."""
+        self.round = int(state["round"])
+        self.held_losses = list(state["held_losses"])
+        self.scores[:] = arrays["scores"]
+        self.held_scores[:] = arrays["held_scores"]
+        tensors = {name[6:]: array for name, array in arrays.items() if name.startswith("trees.")}
+        if tensors:
+            trees = Trees.from_tensors(tensors)
+            self.trees = [trees.tree(t) for t in range(len(trees))]
+
+
+def _stump() -> Tree:
+    """Return a tree of one leaf that adds nothing."""
+    one = np.zeros(1, np.int32)
+    real = np.zeros(1, np.float32)
+    byte = np.zeros(1, np.uint8)
+    return Tree(one, one.astype(np.uint16), byte, byte, one - 1, np.zeros((0, 4), np.uint64), real, real, one)
+
+
+def fit_gradient(
+    booster: Booster, progress: Progress = silent, after_round: Callable[[Booster], None] | None = None
+) -> Boosted:
+    """Run all rounds that are left; `after_round` is called after each (for checkpoints)."""
+    total = booster.settings.rounds
+    try:
+        while booster.round < total and booster.step():
+            held = booster.held_losses[-1] if booster.held_losses else None
+            progress(Report("boosting", booster.round, total, "rounds", valid_loss=held))
+            if after_round is not None:
+                after_round(booster)
+    finally:
+        booster.close()
+    return booster.result()
+
+
+def restricted(settings: GradientSettings, names: Sequence[str]) -> GradientSettings:
+    """Return the settings without constraints on columns that are left out."""
+    return replace(settings, monotone={k: v for k, v in settings.monotone.items() if k in names})

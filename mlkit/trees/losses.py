@@ -1,0 +1,250 @@
+"""Losses of gradient boosting: start value, gradients and hessians, value, and the way back to predictions.
+
+Definitions (and the scaling of hessians) follow LightGBM's objectives. Scores are float64 [outputs, rows].
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlkit.errors import DataError
+
+Reals = NDArray[np.float64]
+Pairs = NDArray[np.float32]
+BLOCK = 1 << 14  # rows at a time: temporaries stay in the cache
+
+
+class Loss(ABC):
+    """What boosting minimises. `target` is float64 [rows], weights float64 [rows] or None."""
+
+    name = ""
+    outputs = 1
+    constant_hessian = False
+    percentile: float | None = None  # leaves take this percentile of their residuals instead of a Newton step
+
+    @abstractmethod
+    def start(self, target: Reals, weights: Reals | None) -> Reals:
+        """Return the best constant score."""
+
+    @abstractmethod
+    def _pairs(self, scores: Reals, target: Reals) -> tuple[Reals, Reals]:
+        """Return gradients and hessians of a block of rows."""
+
+    @abstractmethod
+    def _losses(self, scores: Reals, target: Reals) -> Reals:
+        """Return the loss of every row."""
+
+    def predict(self, scores: Reals) -> Reals:
+        """Turn scores [outputs, rows] into predictions [rows] or probabilities [rows, classes]."""
+        return scores[0]
+
+    def check(self, target: Reals) -> str | None:
+        """Return what is wrong with a target, or None."""
+        return None
+
+    def fill_pairs(self, scores: Reals, target: Reals, weights: Reals | None, out: Pairs) -> None:
+        """Write (gradient, hessian) for every output and row to float32 [outputs, rows, 2]."""
+        for start in range(0, scores.shape[1], BLOCK):
+            rows = slice(start, start + BLOCK)
+            gradients, hessians = self._pairs(scores[:, rows], target[rows])
+            if weights is not None:
+                gradients = gradients * weights[rows]
+                hessians = hessians * weights[rows]
+            out[:, rows, 0] = gradients
+            out[:, rows, 1] = hessians
+
+    def value(self, scores: Reals, target: Reals, weights: Reals | None) -> float:
+        """Return the weighted mean loss."""
+        return float(np.average(self._losses(scores, target), weights=weights))
+
+
+class Logistic(Loss):
+    """Two classes; the score is the log odds of the second."""
+
+    name = "logistic"
+
+    def start(self, target: Reals, weights: Reals | None) -> Reals:
+        share = np.clip(np.average(target, weights=weights), 1e-15, 1 - 1e-15)
+        return np.array([np.log(share / (1 - share))])
+
+    def _pairs(self, scores: Reals, target: Reals) -> tuple[Reals, Reals]:
+        p = sigmoid(scores)
+        return p - target, np.maximum(p * (1 - p), 1e-16)
+
+    def _losses(self, scores: Reals, target: Reals) -> Reals:
+        losses: Reals = np.logaddexp(0, scores[0]) - target * scores[0]
+        return losses
+
+    def predict(self, scores: Reals) -> Reals:
+        p = sigmoid(scores[0])
+        return np.stack([1 - p, p], axis=1)
+
+
+class Softmax(Loss):
+    """K classes, one score each; the target holds places of classes."""
+
+    name = "softmax"
+
+    def __init__(self, classes: int) -> None:
+        self.outputs = classes
+
+    def start(self, target: Reals, weights: Reals | None) -> Reals:
+        counts = np.bincount(target.astype(np.int64), weights=weights, minlength=self.outputs)
+        return np.log(np.maximum(counts / counts.sum(), 1e-15))
+
+    def _pairs(self, scores: Reals, target: Reals) -> tuple[Reals, Reals]:
+        p = softmax(scores)
+        hessians = self.outputs / (self.outputs - 1) * p * (1 - p)
+        p[target.astype(np.int64), np.arange(p.shape[1])] -= 1
+        return p, np.maximum(hessians, 1e-16)
+
+    def _losses(self, scores: Reals, target: Reals) -> Reals:
+        top = scores.max(axis=0)
+        total = np.log(np.exp(scores - top).sum(axis=0)) + top
+        losses: Reals = total - scores[target.astype(np.int64), np.arange(scores.shape[1])]
+        return losses
+
+    def predict(self, scores: Reals) -> Reals:
+        return np.ascontiguousarray(softmax(scores).T)
+
+
+class Squared(Loss):
+    """Half the squared error; leaves and start are means."""
+
+    name = "squared"
+    constant_hessian = True
+
+    def start(self, target: Reals, weights: Reals | None) -> Reals:
+        return np.array([np.average(target, weights=weights)])
+
+    def _pairs(self, scores: Reals, target: Reals) -> tuple[Reals, Reals]:
+        return scores - target, np.ones_like(scores)
+
+    def _losses(self, scores: Reals, target: Reals) -> Reals:
+        return (scores[0] - target) ** 2
+
+
+class Quantile(Loss):
+    """Pinball loss of a quantile; leaves take that quantile of their residuals."""
+
+    name = "quantile"
+    constant_hessian = True
+
+    def __init__(self, quantile: float = 0.5) -> None:
+        self.percentile = quantile
+
+    def start(self, target: Reals, weights: Reals | None) -> Reals:
+        return np.array([weighted_quantile(target, weights, self.percentile or 0.5)])
+
+    def _pairs(self, scores: Reals, target: Reals) -> tuple[Reals, Reals]:
+        alpha = self.percentile or 0.5
+        return np.where(scores >= target, 1 - alpha, -alpha), np.ones_like(scores)
+
+    def _losses(self, scores: Reals, target: Reals) -> Reals:
+        alpha = self.percentile or 0.5
+        over = target - scores[0]
+        return np.maximum(alpha * over, (alpha - 1) * over)
+
+
+class Absolute(Quantile):
+    """Absolute error; leaves and start are medians."""
+
+    name = "absolute"
+
+    def __init__(self) -> None:
+        super().__init__(0.5)
+
+    def _pairs(self, scores: Reals, target: Reals) -> tuple[Reals, Reals]:
+        return np.sign(scores - target), np.ones_like(scores)
+
+    def _losses(self, scores: Reals, target: Reals) -> Reals:
+        return np.abs(scores[0] - target)
+
+
+class Poisson(Loss):
+    """Counts; the score is the logarithm of the mean. Hessians are scaled by e**0.7 (LightGBM's safeguard)."""
+
+    name = "poisson"
+
+    def start(self, target: Reals, weights: Reals | None) -> Reals:
+        return np.array([np.log(max(float(np.average(target, weights=weights)), 1e-15))])
+
+    def _pairs(self, scores: Reals, target: Reals) -> tuple[Reals, Reals]:
+        mean = np.exp(scores)
+        return mean - target, mean * np.exp(0.7)
+
+    def _losses(self, scores: Reals, target: Reals) -> Reals:
+        return np.exp(scores[0]) - target * scores[0]
+
+    def predict(self, scores: Reals) -> Reals:
+        return np.exp(scores[0])
+
+    def check(self, target: Reals) -> str | None:
+        if target.min() < 0:
+            return "poisson loss needs values from 0 on"
+        return "poisson loss needs a value above 0" if target.max() <= 0 else None
+
+
+class Gamma(Loss):
+    """Positive skewed values; the score is the logarithm of the mean."""
+
+    name = "gamma"
+
+    def start(self, target: Reals, weights: Reals | None) -> Reals:
+        return np.array([np.log(np.average(target, weights=weights))])
+
+    def _pairs(self, scores: Reals, target: Reals) -> tuple[Reals, Reals]:
+        share = target * np.exp(-scores)
+        return 1 - share, share
+
+    def _losses(self, scores: Reals, target: Reals) -> Reals:
+        return target * np.exp(-scores[0]) + scores[0]
+
+    def predict(self, scores: Reals) -> Reals:
+        return np.exp(scores[0])
+
+    def check(self, target: Reals) -> str | None:
+        return "gamma loss needs values above 0" if target.min() <= 0 else None
+
+
+REGRESSION = ("squared", "absolute", "quantile", "poisson", "gamma")
+CLASSIFICATION = ("logistic", "softmax")
+
+
+def make_loss(name: str, classes: int = 0, quantile: float = 0.5) -> Loss:
+    """Return the loss called `name`."""
+    simple = {"logistic": Logistic, "squared": Squared, "absolute": Absolute, "poisson": Poisson, "gamma": Gamma}
+    if name == "softmax":
+        return Softmax(classes)
+    if name == "quantile":
+        return Quantile(quantile)
+    if name not in simple:
+        raise DataError(f"unknown loss {name!r}")
+    return simple[name]()
+
+
+def sigmoid(x: Reals) -> Reals:
+    """Return 1 / (1 + e**-x) without overflow."""
+    e = np.exp(-np.abs(x))
+    p: Reals = np.where(x >= 0, 1.0, e) / (1 + e)
+    return p
+
+
+def softmax(scores: Reals) -> Reals:
+    """Return e**scores normalised over the first axis."""
+    e: Reals = np.exp(scores - scores.max(axis=0))
+    e /= e.sum(axis=0)
+    return e
+
+
+def weighted_quantile(values: Reals, weights: Reals | None, quantile: float) -> float:
+    """Return a quantile of weighted values: linear between values without weights, a step function with them."""
+    if weights is None:
+        return float(np.quantile(values, quantile))
+    order = np.argsort(values, kind="stable")
+    reached = np.cumsum(weights[order])
+    place = np.searchsorted(reached, quantile * reached[-1])
+    return float(values[order[min(int(place), len(order) - 1)]])
