@@ -35,6 +35,7 @@ class Entry:
 COMMANDS: dict[str, Entry] = {
     "demo": Entry("mlkit.cli.demo", "Show what mlkit does, on text that every machine has.", TOOLS),
     "completion": Entry("mlkit.cli.completion", "Print shell completions and man pages.", TOOLS),
+    "train-w2v": Entry("mlkit.cli.train_w2v", "Learn word vectors from text.", VECTORS),
     "vocab": Entry("mlkit.cli.vocab", "Count the words of texts.", VECTORS),
     "vectors": Entry("mlkit.cli.vectors", "Query, evaluate and convert word vectors.", VECTORS),
     "warm": Entry("mlkit.cli.warm", "Compile every kernel ahead of time.", TOOLS),

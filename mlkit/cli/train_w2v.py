@@ -1,0 +1,191 @@
+"""`mlkit train-w2v`: learn word vectors from text."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mlkit.cli import options
+from mlkit.cli.output import out
+from mlkit.cli.registry import App
+
+if TYPE_CHECKING:
+    from mlkit.embeddings.word2vec_texts import Trained
+
+app = App(help="Learn word vectors from text.")
+
+MODEL, TEXT, HELD_OUT = "Model", "Text", "Held-out loss"
+
+
+class Model(StrEnum):
+    """Predict the neighbours of a word, or a word from its neighbours."""
+
+    skipgram = "skipgram"
+    cbow = "cbow"
+
+
+class Loss(StrEnum):
+    """Negative sampling, or hierarchical softmax."""
+
+    ns = "ns"
+    hs = "hs"
+
+
+class Format(StrEnum):
+    """Kinds of vector files."""
+
+    text = "text"
+    binary = "binary"
+    glove = "glove"
+    safetensors = "safetensors"
+
+
+def _whole(name: str, help: str, panel: str = MODEL, default: Any = True) -> Any:
+    """Declare an option for a whole number from 1 on."""
+    return typer.Option(name, min=1, metavar="N", help=help, rich_help_panel=panel, show_default=default)
+
+
+def _number(name: str, help: str, default: Any = True, panel: str = MODEL) -> Any:
+    return typer.Option(name, metavar="X", help=help, rich_help_panel=panel, show_default=default)
+
+
+def _file(name: str, help: str, panel: str) -> Any:
+    return typer.Option(name, metavar="FILE", help=help, rich_help_panel=panel)
+
+
+@app.command()
+def train_w2v(
+    corpus: Annotated[list[str], typer.Argument(help="Texts: files, folders, '-' for stdin.", show_default=False)],
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FILE", help="The vectors ('-' is stdout).", show_default=False)
+    ],
+    format: Annotated[
+        Format | None,
+        typer.Option("--format", help="Kind of file.", show_default="by suffix: .bin, .glove, .safetensors, else text"),
+    ] = None,
+    json: options.Json = False,
+    model: Annotated[Model, typer.Option("--model", rich_help_panel=MODEL, help="What is predicted.")] = Model.skipgram,
+    loss: Annotated[
+        Loss, typer.Option("--loss", rich_help_panel=MODEL, help="Negative sampling or hierarchical softmax.")
+    ] = Loss.ns,
+    dim: Annotated[int, _whole("--dim", "Dimensions.")] = 100,
+    window: Annotated[
+        int | None, _whole("--window", "Largest distance between words.", default="10, or 5 for cbow")
+    ] = None,
+    negative: Annotated[int, _whole("--negative", "Noise words per centre word.")] = 5,
+    ns_exponent: Annotated[float, _number("--ns-exponent", "Noise goes by count to this power.")] = 0.75,
+    share_negatives: Annotated[
+        int, _whole("--share-negatives", "Centre words with the same noise words: faster, less exact.")
+    ] = 1,
+    sample: Annotated[
+        float, _number("--sample", "Words with a larger share of the text are thinned out (0: none).")
+    ] = 1e-3,
+    epochs: Annotated[int, _whole("--epochs", "Passes over the text.")] = 5,
+    lr: Annotated[float | None, _number("--lr", "Learning rate at the start.", "0.025, or 0.05 for cbow")] = None,
+    min_lr: Annotated[
+        float | None, _number("--min-lr", "Learning rate at the end (it falls linearly).", "lr / 10000")
+    ] = None,
+    min_count: Annotated[int, _whole("--min-count", "Leave out rarer words.", TEXT)] = 5,
+    max_vocab: Annotated[int | None, _whole("--max-vocab", "Keep the N most frequent words.", TEXT, "all")] = None,
+    lower: Annotated[
+        bool, typer.Option("--lower", help="Lowercase the text.", show_default=False, rich_help_panel=TEXT)
+    ] = False,
+    vocab: Annotated[
+        str | None, _file("--vocab", "Words and counts of 'mlkit vocab', instead of counting.", TEXT)
+    ] = None,
+    encoded: Annotated[
+        str | None, _file("--encoded", "Keep the encoded text here, or use it if it is there.", TEXT)
+    ] = None,
+    init: Annotated[
+        str | None, _file("--init", "Begin with these vectors; new words are added.", TEXT)
+    ] = None,
+    save_output_vectors: Annotated[
+        str | None, _file("--save-output-vectors", "Write the output vectors, too (--loss ns).", MODEL)
+    ] = None,
+    valid: Annotated[str | None, _file("--valid", "Held-out text to compute the loss of.", HELD_OUT)] = None,
+    valid_every: Annotated[
+        float, _number("--valid-every", "How often, in epochs; 0.25 is four times an epoch.", panel=HELD_OUT)
+    ] = 1.0,
+    patience: Annotated[
+        int | None,
+        _whole("--patience", "Stop after N held-out losses without a new best.", HELD_OUT, "never"),
+    ] = None,
+    seed: options.Seed = 1,
+    threads: options.Threads = None,
+    errors: options.Errors = options.TextErrors.strict,
+    memory: options.Memory = None,
+    tmp_dir: options.TmpDir = None,
+    checkpoint: options.Checkpoint = None,
+    checkpoint_every: options.CheckpointEvery = 600.0,
+    resume: options.Resume = False,
+) -> None:
+    """Learn word vectors from text.
+
+    Skip-gram or CBOW with negative sampling or hierarchical softmax, as word2vec: one sentence a line, words
+    separated by white space. --threads 1 gives the same bytes every time; more threads share the vectors
+    without locks, which is as good but not repeatable.
+
+    SIGTERM and SIGUSR1 save --checkpoint and end the run; --resume continues it.
+
+    \b
+    Example:
+      mlkit train-w2v corpus.txt -o vectors.txt --dim 50 --min-count 1
+      mlkit train-w2v corpus.txt -o vectors.bin --model cbow --loss hs --threads 2
+    """
+    from mlkit.checkpoint import Checkpoints, StopSignals
+    from mlkit.embeddings.word2vec import Settings
+    from mlkit.embeddings.word2vec_texts import Texts, train_texts
+    from mlkit.errors import UsageError
+    from mlkit.formats.streams import refuse_same_file
+
+    if resume and checkpoint is None:
+        raise UsageError("--resume needs --checkpoint FILE")
+    if patience is not None and valid is None:
+        raise UsageError("--patience needs --valid FILE")
+    if save_output_vectors is not None and loss is Loss.hs:
+        raise UsageError("--save-output-vectors needs --loss ns: the output vectors of hs belong to no words")
+    inputs = [*corpus, *[path for path in (vocab, init, valid) if path is not None]]
+    for path in (output, save_output_vectors, encoded, checkpoint):
+        refuse_same_file(path, inputs)
+    settings = Settings(
+        model=model.value, loss=loss.value, dim=dim, window=window, negative=negative, ns_exponent=ns_exponent,
+        share_negatives=share_negatives, sample=sample, epochs=epochs, lr=lr, min_lr=min_lr, seed=seed,
+    )  # fmt: skip
+    texts = Texts(
+        corpus, min_count=min_count, max_vocab=max_vocab, lower=lower, vocabulary=vocab, encoded=encoded,
+        errors=errors.value, memory=options.size(memory) if memory else None, tmp_dir=tmp_dir, init=init,
+        valid=valid, valid_every=valid_every, patience=patience,
+    )  # fmt: skip
+    with StopSignals() as stop, out.progress("Training") as progress:
+        checkpoints = Checkpoints(checkpoint, checkpoint_every, stop)
+        trained = train_texts(
+            texts, settings, threads=threads, checkpoints=checkpoints, resume=resume, progress=progress
+        )
+    _write(trained, output, format, save_output_vectors, json, corpus)
+
+
+def _write(
+    trained: Trained, output: str, format: Format | None, outputs: str | None, json: bool, corpus: list[str]
+) -> None:
+    from mlkit.formats.vectors import save_vectors
+
+    kind = format.value if format else None
+    save_vectors(output, trained.words, trained.vectors, kind)
+    if outputs is not None:
+        save_vectors(outputs, trained.vocabulary.words(), trained.output_vectors, kind)
+    record = trained.record
+    for epoch, held_out in record.valid_losses:
+        out.words(f"epoch {epoch:g}: held-out loss {held_out:.4f}")
+    out.words(
+        f"{len(trained.words):,} words, loss {record.losses[-1]:.4f}, "
+        f"{record.words / max(record.seconds, 1e-9):,.0f} words/s"
+    )
+    if json:
+        summary = {
+            "words": len(trained.words), "losses": record.losses, "valid_losses": record.valid_losses,
+            "words_read": record.words, "seconds": record.seconds, "stopped_early": record.stopped_early,
+            "corpus": corpus, "output": output,
+        }  # fmt: skip
+        out.json("mlkit.train-w2v", summary)

@@ -1,0 +1,441 @@
+"""Train word vectors: skip-gram and CBOW, negative sampling and hierarchical softmax (Mikolov et al. 2013a, 2013b).
+
+Work is cut into chunks of the encoded corpus, the same for any number of threads. Every random number comes from a
+generator keyed by seed, epoch and chunk, and the learning rate depends on the place in the corpus alone: one thread
+gives the same bytes always, and a resumed run those of an uninterrupted one. Several threads update the same
+matrices without locks (Hogwild, Niu et al. 2011): equal in quality, not in bytes.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlkit.checkpoint import Checkpoints, StopSignals, load_checkpoint
+from mlkit.embeddings import kernels_w2v as kernels
+from mlkit.embeddings.sampling import HuffmanPaths, alias_table, huffman_paths, keep_thresholds
+from mlkit.errors import DataError, MlkitError, UsageError
+from mlkit.progress import Progress, Report, silent
+
+Ids = NDArray[np.int32]
+Matrix = NDArray[np.float32]
+
+CHUNK = 1 << 16  # ids that a thread takes at a time
+LINE = 16  # rows are padded to whole cache lines
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to train. None stands for the default of the model: window 10 / 5, lr 0.025 / 0.05 (skip-gram / CBOW).
+
+    `lr` falls linearly to `min_lr` (default: a ten-thousandth of it). `share_negatives`: how many successive centre
+    words use the same noise words; more than 1 is faster and costs quality. Raises `UsageError` for values
+    out of range.
+    """
+
+    model: str = "skipgram"
+    loss: str = "ns"
+    dim: int = 100
+    window: int | None = None
+    negative: int = 5
+    ns_exponent: float = 0.75
+    share_negatives: int = 1
+    sample: float = 1e-3
+    epochs: int = 5
+    lr: float | None = None
+    min_lr: float | None = None
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        skipgram = self.model == "skipgram"
+        for name, value in (
+            ("window", 10 if skipgram else 5),
+            ("lr", 0.025 if skipgram else 0.05),
+            ("min_lr", 1e-4 * (self.lr or (0.025 if skipgram else 0.05))),
+        ):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
+        _require(self.model in ("skipgram", "cbow"), "--model must be skipgram or cbow")
+        _require(self.loss in ("ns", "hs"), "--loss must be ns or hs")
+        for name in ("dim", "window", "negative", "share_negatives", "epochs"):
+            value = getattr(self, name)
+            _require(value >= 1, f"--{name.replace('_', '-')} must be at least 1, not {value}")
+        _require(self.sample >= 0, f"--sample must not be negative, not {self.sample}")
+        _require(
+            0 < self.rate and 0 <= self.last_rate <= self.rate,
+            f"--lr must be positive and --min-lr between 0 and --lr, not {self.lr} and {self.min_lr}",
+        )
+        _require(
+            all(math.isfinite(value) for value in (self.sample, self.ns_exponent, self.rate)),
+            "--sample, --ns-exponent and --lr must be finite numbers",
+        )
+
+    @property
+    def rate(self) -> float:
+        """The learning rate at the start."""
+        return float(self.lr or 0.0)
+
+    @property
+    def last_rate(self) -> float:
+        """The learning rate at the end."""
+        return float(self.min_lr or 0.0)
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Held-out data: ids (int32, -1 ends a sentence), how often to look at it (in epochs), and when to give up.
+
+    patience: stop after so many looks in a row without an improvement; None never stops.
+    """
+
+    ids: Ids
+    every: float = 1.0
+    patience: int | None = None
+
+
+@dataclass(frozen=True)
+class WordVectors:
+    """The result: vectors, output vectors (of words, or of inner nodes for hierarchical softmax), and the record.
+
+    vectors, outputs: float32 [words or nodes, dim], views of padded rows. losses: mean loss per prediction of each
+    epoch begun; valid_losses: (epoch, held-out loss); words: words read; seconds: time spent in training.
+    """
+
+    vectors: Matrix
+    outputs: Matrix
+    losses: list[float]
+    valid_losses: list[tuple[float, float]]
+    words: int
+    seconds: float
+    stopped_early: bool
+
+
+class Chunk(NamedTuple):
+    """One piece of work: ids[start:end] of an epoch."""
+
+    epoch: int
+    start: int
+    end: int
+
+
+@dataclass
+class _State:
+    """All that changes: what a checkpoint holds."""
+
+    inputs: Matrix
+    outputs: Matrix
+    totals: NDArray[np.float64]  # per epoch: loss, predictions, centre words
+    done: int = 0  # chunks
+    valid: list[tuple[float, float]] = field(default_factory=list)
+    since_best: int = 0
+
+
+def train(
+    ids: Ids,
+    counts: NDArray[np.int64],
+    settings: Settings,
+    *,
+    threads: int = 1,
+    start: tuple[NDArray[np.int64], Matrix] | None = None,
+    held_out: HeldOut | None = None,
+    checkpoints: Checkpoints | None = None,
+    resume: bool = False,
+    identity: dict[str, Any] | None = None,
+    progress: Progress = silent,
+) -> WordVectors:
+    """Train vectors for the words 0 .. len(counts) - 1 on `ids` (int32, -1 ends a sentence).
+
+    The result is the matrix that word2vec.c and gensim return. Skip-gram's is that of the centre words, as in the
+    paper: a pair of neighbours (u, v) is in both windows, so "v predicts u" runs over the same pairs as "u
+    predicts v", and the row that is shared by a window's predictions can be its centre's *output* row. So the input
+    row is the predicting word's, whose vector the paper calls v_w. CBOW's result is that of the context words.
+
+    start: (word ids, rows) of existing vectors to begin with. identity: facts about the input that a checkpoint must
+    agree on, beside the settings. Raises `DataError` for an empty vocabulary or corpus, `MlkitError` when the
+    training diverges, `Stopped` after a stop signal.
+    """
+    words = len(counts)
+    if words == 0 or len(ids) == 0:
+        raise DataError("no word is left to train on", hint="lower --min-count, or give more text")
+    identity = {**asdict(settings), **(identity or {}), "words": words, "ids": len(ids)}
+    chunks = list(_chunks(ids, settings.epochs))
+    tables = _Tables.build(counts, settings)
+    checkpoints = checkpoints or Checkpoints(None, 0.0, StopSignals())
+    if resume and checkpoints.path is not None:
+        state = _resumed(checkpoints, identity, tables, settings)
+    else:
+        state = _initial(words, tables, settings, start)
+    return _Run(ids, chunks, settings, tables, state, threads, held_out, checkpoints, identity, progress).train()
+
+
+class _Tables(NamedTuple):
+    """What the kernel reads: row length, subsampling, noise, Huffman tree; rows of the output matrix."""
+
+    dim: int
+    keep: NDArray[np.uint32]
+    alias: NDArray[np.uint64]
+    paths: HuffmanPaths
+    output_rows: int
+
+    @classmethod
+    def build(cls, counts: NDArray[np.int64], settings: Settings) -> _Tables:
+        words = len(counts)
+        hierarchical = settings.loss == "hs"
+        return cls(
+            dim=-(-settings.dim // LINE) * LINE,
+            keep=keep_thresholds(counts, settings.sample),
+            alias=np.zeros(1, np.uint64) if hierarchical else alias_table(counts, settings.ns_exponent),
+            paths=huffman_paths(counts) if hierarchical else HuffmanPaths.none(words),
+            output_rows=max(words - 1, 1) if hierarchical else words,
+        )
+
+
+class _Run:
+    """One training: hands out chunks to threads, and stops between chunks to save or to look at held-out data."""
+
+    def __init__(
+        self,
+        ids: Ids,
+        chunks: list[Chunk],
+        settings: Settings,
+        tables: _Tables,
+        state: _State,
+        threads: int,
+        held_out: HeldOut | None,
+        checkpoints: Checkpoints,
+        identity: dict[str, Any],
+        progress: Progress,
+    ) -> None:
+        self.ids, self.chunks, self.settings, self.tables, self.state = ids, chunks, settings, tables, state
+        self.threads, self.held_out, self.checkpoints = threads, held_out, checkpoints
+        self.identity, self.progress = identity, progress
+        self._lock = threading.Lock()
+        self._halted = False
+
+    def train(self) -> WordVectors:
+        """Go through the chunks; between looks at the held-out data threads run freely."""
+        began = time.perf_counter()
+        stopped_early = False
+        looks = self._looks()
+        while self.state.done < len(self.chunks):
+            until = next((look for look in looks if look > self.state.done), len(self.chunks))
+            self._run_chunks(until)
+            if self.state.done < until or self.checkpoints.due():
+                self._save()
+                continue
+            stopped_early = until in looks and self._validate()
+            if stopped_early:
+                break
+        state, settings = self.state, self.settings
+        vectors = state.inputs.reshape(-1, self.tables.dim)[:, : settings.dim]
+        _require_finite(np.isfinite(vectors.sum(axis=1, dtype=np.float64)).all())
+        return WordVectors(
+            vectors=vectors,
+            outputs=state.outputs.reshape(-1, self.tables.dim)[:, : settings.dim],
+            losses=[_mean(totals) for totals in state.totals if totals[1] > 0],
+            valid_losses=state.valid,
+            words=self._words_read(),
+            seconds=time.perf_counter() - began,
+            stopped_early=stopped_early,
+        )
+
+    def _looks(self) -> list[int]:
+        """Return after how many chunks the held-out loss is computed."""
+        if self.held_out is None:
+            return []
+        per_epoch = len(self.chunks) / self.settings.epochs
+        number = max(int(self.settings.epochs / self.held_out.every + 1e-9), 1)
+        places = {round((look + 1) * self.held_out.every * per_epoch) for look in range(number)}
+        return sorted({min(max(place, 1), len(self.chunks)) for place in places})
+
+    def _run_chunks(self, until: int) -> None:
+        """Train chunks up to number `until`, or until a checkpoint is due; this thread works too."""
+        self._halted = False
+        faults: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                self._work(until, None)
+            except BaseException as fault:
+                self._halted = True
+                faults.append(fault)
+
+        helpers = [threading.Thread(target=work, daemon=True) for _ in range(self.threads - 1)]
+        for helper in helpers:
+            helper.start()
+        try:
+            self._work(until, self.progress)
+        finally:
+            self._halted = True
+            for helper in helpers:
+                helper.join()
+        if faults:
+            raise faults[0]
+
+    def _work(self, until: int, progress: Progress | None) -> None:
+        while (number := self._take(until)) is not None:
+            chunk = self.chunks[number]
+            first, last = self._rate(number), self._rate(number + 1)
+            totals = self._train_chunk(self.ids[chunk.start : chunk.end], first, last, number)
+            _require_finite(math.isfinite(totals[0]))
+            with self._lock:
+                self.state.totals[chunk.epoch] += totals
+            if progress is not None:
+                recent = self.state.totals[chunk.epoch]
+                progress(
+                    Report(
+                        "training", self._position(number + 1), float(len(self.ids) * self.settings.epochs), "words",
+                        loss=_mean(recent) if recent[1] else None, learning_rate=last,
+                        valid_loss=self.state.valid[-1][1] if self.state.valid else None,
+                    )
+                )  # fmt: skip
+
+    def _take(self, until: int) -> int | None:
+        """Return the number of the next chunk, None at `until` or when everyone is to stop."""
+        with self._lock:
+            if self._halted or self.state.done >= until:
+                return None
+            if self.checkpoints.due():
+                self._halted = True
+                return None
+            self.state.done += 1
+            return self.state.done - 1
+
+    def _train_chunk(self, ids: Ids, first: float, last: float, number: int) -> NDArray[np.float64]:
+        settings, tables, state = self.settings, self.tables, self.state
+        totals = np.zeros(3)
+        with np.errstate(over="ignore"):  # kernels without JIT: the generator's products wrap on purpose
+            kernels.train_chunk(
+                ids, state.inputs, state.outputs, tables.dim, tables.keep, tables.alias, tables.paths.starts,
+                tables.paths.path, settings.model == "cbow", settings.window,
+                settings.negative if settings.loss == "ns" else 0, settings.share_negatives, first, last,
+                _key(settings.seed, number), totals,
+            )  # fmt: skip
+        return totals
+
+    def _position(self, number: int) -> int:
+        """Return the ids read before chunk `number`."""
+        if number == len(self.chunks):
+            return len(self.ids) * self.settings.epochs
+        chunk = self.chunks[number]
+        return chunk.epoch * len(self.ids) + chunk.start
+
+    def _rate(self, number: int) -> float:
+        part = self._position(number) / (len(self.ids) * self.settings.epochs)
+        return self.settings.rate - (self.settings.rate - self.settings.last_rate) * part
+
+    def _validate(self) -> bool:
+        """Note the held-out loss (the kernel at rate 0, same random numbers every time); say whether to stop."""
+        assert self.held_out is not None
+        held_out, state = self.held_out, self.state
+        totals = np.zeros(3)
+        for chunk in _chunks(held_out.ids, 1):
+            totals += self._train_chunk(held_out.ids[chunk.start : chunk.end], 0.0, 0.0, -1 - chunk.start)
+        if totals[1] == 0:
+            raise DataError("the held-out text has no pair of known words")
+        epoch, loss = self._position(state.done) / len(self.ids), _mean(totals)
+        best = min((loss for _, loss in state.valid), default=math.inf)
+        state.valid.append((epoch, loss))
+        state.since_best = 0 if loss < best else state.since_best + 1
+        return held_out.patience is not None and state.since_best >= held_out.patience
+
+    def _words_read(self) -> int:
+        """Return how many words the chunks done hold."""
+        whole, rest = divmod(self._position(self.state.done), len(self.ids))
+        return whole * int((self.ids >= 0).sum()) + int((self.ids[:rest] >= 0).sum())
+
+    def _save(self) -> None:
+        state = self.state
+        self.checkpoints.save(
+            COMMAND, self.identity,
+            {"done": state.done, "valid": state.valid, "since_best": state.since_best},
+            {"inputs": state.inputs, "outputs": state.outputs, "totals": state.totals},
+        )  # fmt: skip
+
+
+COMMAND = "train-w2v"
+
+
+def _resumed(
+    checkpoints: Checkpoints, identity: dict[str, Any], tables: _Tables, settings: Settings
+) -> _State:
+    assert checkpoints.path is not None
+    saved, arrays = load_checkpoint(checkpoints.path, COMMAND, identity)
+    inputs = aligned(len(arrays["inputs"]))
+    outputs = aligned(len(arrays["outputs"]))
+    inputs[:], outputs[:] = arrays["inputs"], arrays["outputs"]
+    valid = [(float(epoch), float(loss)) for epoch, loss in saved["valid"]]
+    return _State(inputs, outputs, arrays["totals"].copy(), saved["done"], valid, saved["since_best"])
+
+
+def _initial(
+    words: int, tables: _Tables, settings: Settings, start: tuple[NDArray[np.int64], Matrix] | None
+) -> _State:
+    """Draw input vectors from [-1, 1) / dim (as gensim), set output vectors to 0, and put given vectors in place."""
+    inputs, outputs = aligned(words * tables.dim), aligned(tables.output_rows * tables.dim)
+    rows = inputs.reshape(words, tables.dim)[:, : settings.dim]
+    generator = np.random.Generator(np.random.Philox(settings.seed))
+    for first in range(0, words, 4096):
+        block = rows[first : first + 4096]
+        block[:] = (generator.random(block.shape, np.float32) - np.float32(0.5)) * np.float32(2 / settings.dim)
+    if start is not None:
+        known, given = start
+        if given.shape[1] != settings.dim:
+            raise UsageError(f"the vectors to start from have {given.shape[1]} dimensions: use --dim {given.shape[1]}")
+        rows[known] = given
+    return _State(inputs, outputs, np.zeros((settings.epochs, 3)))
+
+
+def aligned(size: int) -> Matrix:
+    """Return `size` float32 zeros that begin at a cache line."""
+    raw = np.zeros(size + LINE, np.float32)
+    skip = -(raw.ctypes.data // 4) % LINE
+    return raw[skip : skip + size]
+
+
+def _chunks(ids: Ids, epochs: int) -> Iterator[Chunk]:
+    """Cut every epoch into chunks of about `CHUNK` ids, at ends of sentences where one is near."""
+    cuts = [0]
+    while cuts[-1] < len(ids):
+        end = min(cuts[-1] + CHUNK, len(ids))
+        if end < len(ids):
+            ends = np.flatnonzero(ids[end - CHUNK // 8 : end] < 0)
+            if len(ends):
+                end += int(ends[-1]) + 1 - CHUNK // 8
+        cuts.append(end)
+    for epoch in range(epochs):
+        for first, last in zip(cuts, cuts[1:], strict=False):
+            yield Chunk(epoch, first, last)
+
+
+def _key(seed: int, number: int) -> np.uint64:
+    """Return the key of a chunk's random numbers: far apart for neighbours, by SplitMix64's own mixing twice."""
+    mask = (1 << 64) - 1
+
+    def mixed(bits: int) -> int:
+        bits = ((bits ^ (bits >> 30)) * 0xBF58476D1CE4E5B9) & mask
+        bits = ((bits ^ (bits >> 27)) * 0x94D049BB133111EB) & mask
+        return bits ^ (bits >> 31)
+
+    return np.uint64(mixed((mixed(seed & mask) + number * 0x9E3779B97F4A7C15) & mask))
+
+
+def _mean(totals: NDArray[np.float64]) -> float:
+    return float(totals[0] / totals[1]) if totals[1] else 0.0
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise UsageError(message)
+
+
+def _require_finite(finite: Any) -> None:
+    if not finite:
+        raise MlkitError("the training diverged: the loss is not finite", hint="lower --lr")

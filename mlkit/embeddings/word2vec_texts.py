@@ -1,0 +1,129 @@
+"""From texts to word vectors in one call: corpus, existing vectors, held-out text, training."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlkit.checkpoint import Checkpoints
+from mlkit.embeddings.word2vec import HeldOut, Matrix, Settings, WordVectors, train
+from mlkit.errors import DataError
+from mlkit.formats.corpus import Vocabulary, encode_corpus, prepare_corpus
+from mlkit.formats.streams import Errors, PathLike
+from mlkit.formats.vectors import load_vectors
+from mlkit.progress import Progress, silent
+from mlkit.threads import thread_count
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Where the text is and which words count: the arguments of `prepare_corpus`.
+
+    init: a vector file to continue; valid: held-out texts, looked at every `valid_every` epochs.
+    """
+
+    sources: Sequence[PathLike]
+    min_count: int = 5
+    max_vocab: int | None = None
+    lower: bool = False
+    vocabulary: PathLike | None = None
+    encoded: PathLike | None = None
+    errors: Errors = "strict"
+    memory: int | None = None
+    tmp_dir: str | None = None
+    init: PathLike | None = None
+    valid: PathLike | None = None
+    valid_every: float = 1.0
+    patience: int | None = None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Words and their vectors (float32 [words, dim]): those of the vocabulary, then those only `init` has.
+
+    output_vectors: float32 [vocabulary or inner nodes, dim], for the first words only; record: losses and times.
+    """
+
+    words: list[str]
+    vectors: Matrix
+    output_vectors: Matrix
+    record: WordVectors
+    vocabulary: Vocabulary
+
+
+def train_texts(
+    texts: Texts,
+    settings: Settings,
+    *,
+    threads: int | None = None,
+    checkpoints: Checkpoints | None = None,
+    resume: bool = False,
+    progress: Progress = silent,
+) -> Trained:
+    """Train word vectors on texts.
+
+    >>> trained = train_texts(Texts(["corpus.txt"]), Settings(dim=50))        # doctest: +SKIP
+    >>> save_vectors("vectors.txt", trained.words, trained.vectors)           # doctest: +SKIP
+
+    Raises what `prepare_corpus`, `load_vectors` and `train` raise.
+    """
+    count = thread_count(threads)
+    known = Vocabulary.load(texts.vocabulary) if texts.vocabulary is not None else None
+    vocabulary, corpus = prepare_corpus(
+        texts.sources, min_count=texts.min_count, max_size=texts.max_vocab, lower=texts.lower, vocabulary=known,
+        encoded=texts.encoded, errors=texts.errors, threads=count, memory=texts.memory, tmp_dir=texts.tmp_dir,
+        progress=progress,
+    )  # fmt: skip
+    if len(vocabulary) == 0:
+        raise DataError(
+            f"no word comes {texts.min_count} times or more", hint="lower --min-count, or give more text"
+        )
+    if corpus.tokens == 0:
+        raise DataError("the text has no word of the vocabulary")
+    identity: dict[str, Any] = {"vocabulary": vocabulary.fingerprint, "tokens": corpus.tokens}
+    existing = None if texts.init is None else _Existing.load(texts.init, vocabulary)
+    if existing is not None:
+        identity["init"] = existing.fingerprint
+    held_out = None
+    if texts.valid is not None:
+        valid = encode_corpus([texts.valid], vocabulary, lower=texts.lower, errors=texts.errors, threads=count)
+        held_out = HeldOut(valid.ids, texts.valid_every, texts.patience)
+        identity |= {"valid": valid.tokens, "valid_every": texts.valid_every, "patience": texts.patience}
+    record = train(
+        corpus.ids, vocabulary.counts, settings, threads=count, held_out=held_out, checkpoints=checkpoints,
+        start=None if existing is None else (existing.known, existing.rows), resume=resume, identity=identity,
+        progress=progress,
+    )  # fmt: skip
+    words, vectors = vocabulary.words(), record.vectors
+    if existing is not None:
+        words += existing.other_words
+        vectors = np.concatenate([vectors, existing.other_rows])
+    return Trained(words, vectors, record.outputs, record, vocabulary)
+
+
+@dataclass(frozen=True)
+class _Existing:
+    """Vectors to continue: rows of known word ids, and the words that the new text does not have."""
+
+    known: NDArray[np.int64]
+    rows: Matrix
+    other_words: list[str]
+    other_rows: Matrix
+    fingerprint: str
+
+    @classmethod
+    def load(cls, path: PathLike, vocabulary: Vocabulary) -> _Existing:
+        words, matrix = load_vectors(path)
+        ids = np.array([vocabulary.index(word) for word in words], np.int64)
+        others = np.flatnonzero(ids < 0)
+        digest = hashlib.sha256(np.ascontiguousarray(matrix).view(np.uint8).data)
+        digest.update("\n".join(words).encode())
+        other_words = [words[place] for place in others]
+        return cls(
+            ids[ids >= 0], matrix[ids >= 0], other_words, matrix[others], digest.hexdigest()[:32]
+        )  # fmt: skip
