@@ -2,69 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+Numbers = npt.NDArray[np.int64]
+
+BLOCK = 4096  # segments that are sorted together
+BITS = 63
+
 
 def shared_characters(hypotheses: Sequence[str], references: Sequence[str], orders: int) -> list[list[int]]:
-    """Return for each pair and order: n-grams of the hypothesis, of the reference, matches.
+    """Return for each pair and order: n-grams of the hypothesis, of the reference, matches."""
+    rows: list[list[int]] = []
+    for begin in range(0, len(hypotheses), BLOCK):
+        own, other = hypotheses[begin : begin + BLOCK], references[begin : begin + BLOCK]
+        own_length, other_length = (np.array(list(map(len, texts)), np.int64) for texts in (own, other))
+        columns: list[npt.NDArray[Any]] = []
+        for n, matches in enumerate(_matches_by_order(own, other, own_length, other_length, orders)):
+            size = np.maximum(other_length - n, 0)
+            # n-grams of the hypothesis do not count where the reference has none of that order
+            columns += [np.where(size > 0, np.maximum(own_length - n, 0), 0), size, matches]
+        rows += np.stack(columns, axis=1).tolist()
+    return rows
 
-    Every n-gram of both sides becomes a number (segment, n-gram, side); sorted, equal n-grams of a segment stand
-    together. Nothing is hashed: where the number would need more than 63 bits, the n-grams are renumbered first.
+
+def _matches_by_order(
+    hypotheses: Sequence[str], references: Sequence[str], own: Numbers, other: Numbers, orders: int
+) -> Iterator[Numbers]:
+    """Yield the matches per segment for each order.
+
+    Each position becomes a number: segment, the letters from there on (0 beyond the end of the line), side. Sorted,
+    the n-grams of a segment that begin alike stand together, for every n at once. Nothing is hashed: where the
+    letters need more than 63 bits, the first ones are replaced by their number among the distinct ones.
     """
     segments = len(hypotheses)
-    lengths = np.array([len(text) for text in (*references, *hypotheses)], np.int64)
-    text = "".join((*references, *hypotheses)).encode("utf-32-le", "surrogatepass")
-    codes = np.frombuffer(text, np.uint32)
-    letters, alphabet = _letters(codes)
+    lengths = np.concatenate((other, own))
     segment = np.repeat(np.tile(np.arange(segments), 2), lengths)
-    is_hypothesis = np.repeat(np.repeat(np.array([0, 1]), segments), lengths)
-    left = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(codes))  # characters to the end of the line
-    place = (segment << 1) | is_hypothesis
-    place_bits, letter_bits = (2 * segments).bit_length(), alphabet.bit_length()
+    side = np.repeat(np.repeat(np.array([0, 1]), segments), lengths)
+    left = np.repeat(np.cumsum(lengths), lengths) - np.arange(int(lengths.sum()))
+    letters, letter_bits = _letters("".join((*references, *hypotheses)), orders)
+    room = BITS - 1 - segments.bit_length()
+    prefix, prefix_bits = np.zeros(len(segment), np.int64), 0
+    done = 0
+    while done < orders:
+        count = min(orders - done, (room - prefix_bits) // letter_bits)
+        grams = prefix
+        for k in range(done, done + count):
+            grams = grams << letter_bits | letters[k : k + len(left)] * (left > k)
+        bits = prefix_bits + count * letter_bits + 1
+        keys = segment << bits | grams << 1 | side
+        keys.sort()
+        hypothesis_before = np.concatenate(([0], np.cumsum(keys & 1)))
+        change = keys[1:] ^ keys[:-1]
+        for n in range(done, done + count):
+            shift = (done + count - 1 - n) * letter_bits + 1
+            starts = np.concatenate(([0], np.flatnonzero(change >= 1 << shift) + 1)) if len(keys) else keys
+            ends = np.append(starts[1:], len(keys)) if len(keys) else keys
+            mine = hypothesis_before[ends] - hypothesis_before[starts]
+            both = np.minimum(mine, ends - starts - mine)
+            group = keys[starts]
+            both *= (group >> shift & (1 << letter_bits) - 1) != 0  # the n-gram ends within its line
+            yield np.bincount(group >> bits, weights=both, minlength=segments).astype(np.int64)
+        done += count
+        if done < orders:
+            distinct, prefix = np.unique(grams, return_inverse=True)
+            prefix_bits = len(distinct).bit_length()
 
-    grams, bits = letters, letter_bits
-    own, other = lengths[segments:], lengths[:segments]
-    columns: list[npt.NDArray[Any]] = []
-    for n in range(1, orders + 1):
-        if n > 1:
-            grams, place, left = grams[:-1], place[:-1], left[:-1]
-            if bits + letter_bits + place_bits > 63:
-                distinct, grams = np.unique(grams, return_inverse=True)
-                bits = len(distinct).bit_length()
-            grams = (grams << letter_bits) | letters[n - 1 :]
-            bits += letter_bits
-        whole = left >= n  # the n-gram ends within its line
-        if not whole.all():
-            letters_kept = whole
-            keys = (grams[letters_kept] << place_bits) | place[letters_kept]
-        else:
-            keys = (grams << place_bits) | place
-        reference_size = np.maximum(other - (n - 1), 0)
-        hypothesis_size = np.where(reference_size > 0, np.maximum(own - (n - 1), 0), 0)
-        columns += [hypothesis_size, reference_size, _matches(keys, place_bits, segments)]
-    return np.stack(columns, axis=1).tolist() if columns else [[] for _ in hypotheses]
 
-
-def _letters(codes: npt.NDArray[np.uint32]) -> tuple[npt.NDArray[np.int64], int]:
-    """Return the characters numbered without gaps, and how many there are."""
+def _letters(text: str, orders: int) -> tuple[Numbers, int]:
+    """Return the characters numbered from 1 without gaps, zeros after them, and the bits of a number."""
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
     seen = np.zeros(0x110000, np.bool_)
     seen[codes] = True
-    numbers = np.cumsum(seen) - 1
-    return numbers[codes].astype(np.int64), int(seen.sum())
-
-
-def _matches(keys: npt.NDArray[np.int64], place_bits: int, segments: int) -> npt.NDArray[np.int64]:
-    """Return the matches of each segment: the smaller of both sides' counts, summed over the n-grams."""
-    keys.sort()
-    side = keys & 1
-    starts = np.flatnonzero(np.diff(keys >> 1, prepend=-1))
-    stops = np.append(starts[1:], len(keys))
-    before = np.concatenate(([0], np.cumsum(side)))
-    own = before[stops] - before[starts]
-    both = np.minimum(own, stops - starts - own)
-    where = (keys[starts] & ((1 << place_bits) - 1)) >> 1
-    return np.bincount(where, weights=both, minlength=segments).astype(np.int64)
+    numbers = np.cumsum(seen)
+    letters = np.concatenate((numbers[codes], np.zeros(orders, np.int64)))
+    return letters, int(numbers[-1]).bit_length() or 1
