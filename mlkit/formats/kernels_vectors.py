@@ -113,7 +113,7 @@ def parse_lines(text, position, vectors, row, bounds, stopped):
     dimension = vectors.shape[1]
     while position < size and row < vectors.shape[0]:
         i = position
-        while i < size and text[i] != _SPACE and text[i] != _NEWLINE and text[i] != _TAB:
+        while i < size and text[i] != _SPACE and text[i] != _NEWLINE:
             i += 1
         end = i
         good = i > position
@@ -121,13 +121,14 @@ def parse_lines(text, position, vectors, row, bounds, stopped):
         vector = vectors[row]
         while good and column < dimension:
             begin = i
-            while i < size and (text[i] == _SPACE or text[i] == _TAB):
+            while i < size and text[i] == _SPACE:
                 i += 1
             if i == begin:
                 good = False
                 break
             value, i, good = number_at(text, i)
-            vector[column] = value
+            if good:
+                vector[column] = value
             column += 1
         while i < size and (text[i] == _SPACE or text[i] == _TAB or text[i] == _RETURN):
             i += 1

@@ -32,7 +32,9 @@ def parse_block(
     block, int64 [rows, 2]. Raises `DataError` with the line number, `first_line` being that of the block's start.
     """
     text = np.frombuffer(block, np.uint8)
-    capacity = min(block.count(b"\n") + (not block.endswith(b"\n")), most)
+    # a line takes two bytes a number at least: a faulty file cannot make us allocate much more than its size
+    fitting = len(block) // (2 * dimension) + 1
+    capacity = min(block.count(b"\n") + 1, fitting, most)
     vectors = np.empty((capacity, dimension), np.float32)
     bounds = np.empty((capacity, 2), np.int64)
     row = position = 0
@@ -68,26 +70,24 @@ def split_line(line: bytes, dimension: int | None, name: str, number: int) -> tu
     A word may hold spaces (a few of the published GloVe files have such words) as long as it cannot be
     mistaken for a number too many.
     """
-    parts = (
-        line.split(b" ", 1) if dimension == 0 else line.rsplit(None, -1 if dimension is None else dimension)
-    )
-    word = parts[0] if parts else b""
-    values = [] if dimension == 0 else parts[1:]
-    wanted = len(parts) - 1 if dimension is None else dimension
-    if len(values) != wanted or (wanted == 0 and dimension is None) or not line.startswith(word):
-        found = len(line.split()) - 1
-        raise DataError(
-            f"expected a word and {wanted or 'some'} numbers, found {found} numbers", path=name, line=number
-        )
+    fields = line.rstrip(b" \t\r\n").split(b" ")
+    wanted = len(fields) - 1 if dimension is None else dimension
+    if len(fields) != wanted + 1 or b"" in fields:
+        fields = line.rsplit(None, wanted)
+    word, values = fields[0] if fields else b"", fields[1:]
+    if len(values) != wanted or not values:
+        found = max(len(line.split()) - 1, 0)
+        message = f"expected a word and {wanted or 'some'} numbers, found {found}"
+        raise DataError(message, path=name, line=number)
+    if not word or word.startswith(b" ") or not line.startswith(word):
+        raise DataError("no word before the numbers", path=name, line=number)
+    if b" " in word and _is_number(word.rsplit(b" ", 1)[1]):
+        raise DataError(f"expected {wanted} numbers, found {len(line.split()) - 1}", path=name, line=number)
     try:
-        result = [float(value) for value in values]
+        return word, [float(value) for value in values]
     except ValueError:
         bad = next(value for value in values if not _is_number(value)).decode("utf-8", "replace")
         raise DataError(f"{bad[:40]!r} is not a number", path=name, line=number) from None
-    last = word.rsplit(None, 1)
-    if len(last) == 2 and _is_number(last[1]):
-        raise DataError(f"{len(line.split()) - 1} numbers, expected {wanted}", path=name, line=number)
-    return word, result
 
 
 def _is_number(token: bytes) -> bool:

@@ -28,6 +28,7 @@ FORMATS = ("text", "binary", "glove", "safetensors")
 KIND = "vectors"
 BLOCK = 4 << 20  # bytes read, or numbers written, at a time
 _LONGEST_LINE = 1 << 28
+_LARGEST_DIMENSION = 1 << 24
 _FASTTEXT_MODEL = b"\xba\x16\x4f\x2f"
 _HEADER = re.compile(rb"\s*(\d{1,18})[ \t]+(\d{1,18})\s*")
 
@@ -78,11 +79,15 @@ def read_vectors(
             words, matrix = _read_binary(reader, limit, errors)
             header = True
         elif found != "safetensors":
-            size = _text_header(reader, found)
+            size = _text_header(reader, format)
             header = size is not None
             found = "text" if header else "glove"
             words, matrix = _read_text(reader, size, limit, errors)
     if found == "safetensors":
+        if not Path(path).is_file():
+            raise UsageError(
+                f"{display_name(path)}: safetensors are mapped into memory: give a file, not a stream"
+            )
         words, matrix, header = *_read_safetensors(path, limit), True
     kept = list(dict.fromkeys(words))
     dropped = len(words) - len(kept)
@@ -232,21 +237,20 @@ def _recognise(reader: _Reader) -> str:
     line = reader.first_line()
     match = _HEADER.fullmatch(line)
     if match is None:
-        if b"\0" in line:
+        if not _printable(line.partition(b" ")[2]):
             raise ModelError("neither text nor binary word vectors", path=reader.name)
         return "glove"
-    count, dimension = map(int, match.groups())
-    if count == 0 or dimension == 0:
-        return "text"
+    count, dimension = _size(match, reader.name)
     row = reader.first_line(len(line))
-    if not row.isascii() and b"\0" in row:
-        return "binary"
-    numbers = row.split()[1:]
-    if len(numbers) == dimension and all(map(_is_number, numbers)):
+    fields = row.split()
+    if count == 0 or (len(fields) == dimension + 1 and all(map(_is_number, fields[1:]))):
         return "text"
-    _, _, values = row.partition(b" ")
-    printable = all(byte >= 32 or byte in b"\t\r\n" for byte in values)
-    return "text" if printable and (values.isascii() or len(numbers) >= dimension) else "binary"
+    return "text" if _printable(row.partition(b" ")[2]) else "binary"
+
+
+def _printable(data: bytes) -> bool:
+    """Say whether bytes look like the numbers of a text (or words that were meant to be numbers)."""
+    return data.isascii() and all(byte >= 32 or byte in b"\t\r\n" for byte in data)
 
 
 def _is_number(token: bytes) -> bool:
@@ -257,10 +261,18 @@ def _is_number(token: bytes) -> bool:
     return True
 
 
-def _text_header(reader: _Reader, format: str) -> tuple[int, int] | None:
+def _size(match: re.Match[bytes], name: str) -> tuple[int, int]:
+    """Return (count, dimension) of a first line; the rest is allocated by it, so it must make sense."""
+    count, dimension = map(int, match.groups())
+    if dimension > _LARGEST_DIMENSION or (count and not dimension):
+        raise ModelError(f"vectors of {dimension} numbers: the first line is damaged", path=name)
+    return count, dimension
+
+
+def _text_header(reader: _Reader, format: str | None) -> tuple[int, int] | None:
     """Take the line "count dimension" if the text begins with one.
 
-    A headerless file of one dimension may begin with a word such as 7: the second line tells.
+    A file of one dimension said to be GloVe text may begin with a word such as 7: the second line tells.
     """
     if reader.fill(3) and reader.buffer.startswith(b"\xef\xbb\xbf"):
         reader.skip(3)
@@ -268,9 +280,8 @@ def _text_header(reader: _Reader, format: str) -> tuple[int, int] | None:
     match = _HEADER.fullmatch(line)
     if match is None:
         return None
-    count, dimension = map(int, match.groups())
-    numbers = len(reader.first_line(len(line)).split()) - 1
-    if format == "glove" and numbers == 1 and dimension != 1:
+    count, dimension = _size(match, reader.name)
+    if format == "glove" and dimension != 1 and len(reader.first_line(len(line)).split()) == 2:
         return None
     reader.skip(len(line))
     return count, dimension
@@ -287,11 +298,11 @@ def _read_text(
         dimension = len(split_line(first, None, reader.name, 1)[1])
     else:
         promised, dimension = size
-    wanted = min(x for x in (promised, limit, 1 << 62) if x is not None)
+    wanted = 1 << 62 if limit is None else limit
     whole = reader.plain_size()
     # a line takes two bytes a number at least: a file cannot make us allocate much more than its size
     known = promised is not None and whole is not None and promised * 2 * dimension <= whole
-    rows = _Rows(dimension, wanted if known else 0)
+    rows = _Rows(dimension, min(promised or 0, wanted) if known else 0)
     words: list[str] = []
     line = 1 + (size is not None)
     compiled = (whole or BLOCK) >= BLOCK // 2
@@ -301,9 +312,10 @@ def _read_text(
         line += block.count(b"\n")
         if rows.count >= wanted:
             break
-    if promised is not None and rows.count < wanted:
+    if promised is not None and not min(promised, wanted) <= rows.count <= promised:
+        fault = "truncated: " if rows.count < promised else ""
         raise DataError(
-            f"truncated: the first line promises {promised} vectors, the file holds {rows.count}",
+            f"{fault}the first line promises {promised} vectors, the file holds {rows.count}",
             path=reader.name,
         )
     matrix = rows.finish()
@@ -339,7 +351,7 @@ def _read_binary(reader: _Reader, limit: int | None, errors: Errors) -> tuple[li
         raise ModelError(
             "not word2vec binary: no line with the numbers of words and dimensions", path=reader.name
         )
-    promised, dimension = map(int, match.groups())
+    promised, dimension = _size(match, reader.name)
     reader.skip(len(line))
     wanted = promised if limit is None else min(limit, promised)
     width = 4 * dimension
