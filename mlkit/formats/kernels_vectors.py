@@ -96,8 +96,8 @@ def number_at(text, i):
     certain = True
     if not (mantissa < _MAX_EXACT and -22 <= exponent <= 22):
         # at most four roundings of 2^-53 each: certain when both ends of the doubt are the same float32
-        certain = value < 1e38 and np.float32(value * (1 - 2.0**-50)) == np.float32(value * (1 + 2.0**-50))
-    elif value > 1e38:
+        certain = value < 3.4e38 and np.float32(value * (1 - 2.0**-50)) == np.float32(value * (1 + 2.0**-50))
+    elif value > 3.4e38:
         certain = False
     return (-value if negative else value), i, certain
 

