@@ -16,7 +16,6 @@ from mlkit.lr_find import RULES, record, rising_rates, smoothed, suggest
 from mlkit.lr_find.rules import (
     disagreement,
     lightning,
-    minimum,
     slide,
     smith_pair,
     steep,

@@ -1,0 +1,74 @@
+"""Where the points of a range test come from: a stream or file of ``lr loss`` lines, or any command."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterable, Iterator
+
+from mlkit.errors import DataError, UsageError
+from mlkit.formats.streams import Errors, PathLike, display_name, read_lines
+
+NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|nan|inf(?:inity)?)", re.I)
+
+
+def points_from_lines(lines: Iterable[str], name: str) -> Iterator[tuple[float, float]]:
+    """Yield (rate, loss) from lines of two numbers; a header, blank lines and ``#`` comments are passed over.
+
+    More columns are ignored, so that a curve which `mlkit lr-find --curve` wrote is read back. Raises `DataError`
+    with the line's number.
+    """
+    for number, line in enumerate(lines, 1):
+        fields = line.split()
+        if not fields or fields[0].startswith("#"):
+            continue
+        try:
+            rate, loss = float(fields[0]), float(fields[1])
+        except (ValueError, IndexError):
+            if number == 1:
+                continue  # a header
+            raise DataError(
+                f"expected 'rate<TAB>loss', found {line[:60]!r}", path=name, line=number
+            ) from None
+        if not 0 < rate < float("inf"):
+            raise DataError(f"a learning rate is a positive number, not {fields[0]}", path=name, line=number)
+        yield rate, loss
+
+
+def points_from_file(path: PathLike, errors: Errors = "strict") -> Iterator[tuple[float, float]]:
+    """Yield (rate, loss) from a file, or from stdin for "-"."""
+    return points_from_lines(read_lines(path, errors), display_name(path))
+
+
+def points_from_command(
+    template: str, rates: Iterable[float], pattern: str | None = None
+) -> Iterator[tuple[float, float]]:
+    """Run a shell command once per rate, ``{lr}`` replaced by it, and yield (rate, loss).
+
+    The loss is the last number that the command prints on stdout, or the last match of `pattern` (its first group
+    where it has one). Raises `UsageError` for a template without ``{lr}`` or a wrong pattern, `DataError` when the
+    command fails or prints no loss.
+    """
+    if "{lr}" not in template:
+        raise UsageError("--command has no {lr}: that is where the rate goes")
+    try:
+        expression = NUMBER if pattern is None else re.compile(pattern)
+    except re.error as error:
+        raise UsageError(f"--pattern {pattern!r}: {error}") from None
+    for rate in rates:
+        command = template.replace("{lr}", f"{rate:.10g}")
+        done = subprocess.run(command, shell=True, stdout=subprocess.PIPE, text=True, errors="replace")
+        if done.returncode != 0:
+            raise DataError(f"the command failed with exit code {done.returncode}: {command}")
+        yield rate, _loss_of(done.stdout, expression, command)
+
+
+def _loss_of(text: str, expression: re.Pattern[str], command: str) -> float:
+    last = None
+    for match in expression.finditer(text):
+        last = match[1] if expression.groups else match[0]
+    try:
+        return float(last or "")
+    except ValueError:
+        what = "no number" if last is None else f"{last!r}, which is no number,"
+        raise DataError(f"the command printed {what} for a loss: {command}") from None

@@ -1,0 +1,53 @@
+"""Points from lines and from commands."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from mlkit.errors import DataError, UsageError
+from mlkit.lr_find.sources import points_from_command, points_from_lines
+
+
+def test_lines() -> None:
+    lines = ["lr\tloss", "# comment", "", "1e-4\t2.3\textra", "1e-3 nan"]
+    (first, second) = points_from_lines(lines, "x")
+    assert first == (1e-4, 2.3)
+    assert math.isnan(second[1])
+
+
+@pytest.mark.parametrize(
+    ("line", "message"), [("0.1", "x:2: expected"), ("-1 2", "x:2: a learning rate"), ("a b", "x:2")]
+)
+def test_wrong_lines_are_named(line: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        list(points_from_lines(["1 2", line], "x"))
+
+
+def test_the_last_number_of_a_command() -> None:
+    points = points_from_command("echo epoch 1 loss 0.5; echo epoch 2: {lr} -1.5e-1", [0.25, 0.5])
+    assert list(points) == [(0.25, -0.15), (0.5, -0.15)]
+
+
+def test_a_pattern() -> None:
+    template = "echo 'loss=3 loss=2.5 done in 4 s'; : {lr}"
+    assert list(points_from_command(template, [1], r"loss=([\d.]+)")) == [(1, 2.5)]
+    assert list(points_from_command("echo {lr} nan", [1]))[0][1] != 0
+
+
+@pytest.mark.parametrize(
+    ("template", "pattern", "error", "message"),
+    [
+        ("echo 1", None, UsageError, r"\{lr\}"),
+        ("echo {lr}", "(", UsageError, "--pattern"),
+        ("exit 3 # {lr}", None, DataError, "exit code 3"),
+        ("echo nothing # {lr}", None, DataError, "no number"),
+        ("echo {lr} abc", "([a-z]+)", DataError, "'abc', which is no number"),
+    ],
+)
+def test_commands_that_fail_are_shown(
+    template: str, pattern: str | None, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        list(points_from_command(template, [0.1], pattern))
