@@ -1,0 +1,140 @@
+"""Text in pieces that end where a line ends, checked to be UTF-8."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from mlkit.formats.streams import Errors, PathLike, display_name, invalid_utf8, is_standard, open_input
+
+CHUNK = 4 << 20
+_BOM = b"\xef\xbb\xbf"
+_WHITE = b" \t\n\r\v\f"
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece of text; `source` numbers the files, `line` is the number (from 1) of its first line."""
+
+    name: str
+    source: int
+    line: int
+    offset: int
+    text: bytes
+
+
+def pieces(
+    sources: Sequence[PathLike],
+    *,
+    errors: Errors = "strict",
+    lossless: bool = False,
+    document: bool = False,
+    chunk_bytes: int = CHUNK,
+    shard: tuple[int, int] = (0, 1),
+) -> Iterator[Piece]:
+    """Yield the texts of files ("-" is stdin) in pieces of about `chunk_bytes` that end behind a newline.
+
+    `lossless` keeps a BOM and every \\r; else a BOM at the start and a \\r before \\n are dropped. `document` cuts
+    before white space instead (newlines are text), at a place where no token can lie. `shard` (i, n), i from 0, keeps
+    the pieces i, i + n, ... of 1 MiB: the shards together are the whole.
+    """
+    index, count = shard
+    if count > 1:
+        chunk_bytes = 1 << 20
+    number = 0
+    for source, path in enumerate(sources):
+        for piece in _of_file(path, source, chunk_bytes, document, lossless):
+            number += 1
+            if (number - 1) % count == index:
+                yield _checked(piece, errors)
+
+
+def _of_file(path: PathLike, source: int, size: int, document: bool, lossless: bool) -> Iterator[Piece]:
+    name, line, offset = display_name(path), 1, 0
+    stream = open_input(path)
+    try:
+        carry: list[bytes] = []
+        first = True
+        while True:
+            data = stream.read(size)
+            if first and not lossless and data.startswith(_BOM):
+                data = data[len(_BOM) :]
+            first = False
+            if not data:
+                break
+            cut = _document_cut(data) if document else data.rfind(b"\n") + 1
+            if not cut:
+                carry.append(data)
+                continue
+            text = b"".join([*carry, data[:cut]])
+            carry = [data[cut:]]
+            yield Piece(name, source, line, offset, _ends(text, lossless))
+            line += text.count(b"\n")
+            offset += len(text)
+        if rest := b"".join(carry):
+            yield Piece(name, source, line, offset, _ends(rest, lossless))
+    finally:
+        if not is_standard(path):
+            stream.close()
+
+
+def _ends(text: bytes, lossless: bool) -> bytes:
+    """Drop the \\r before each newline, and before the end of a last line without newline."""
+    if lossless or b"\r" not in text:
+        return text
+    text = text.replace(b"\r\n", b"\n")
+    return text[:-1] if text.endswith(b"\r") else text
+
+
+def _document_cut(data: bytes) -> int:
+    """Return the last place with ASCII white space behind it and an ASCII character that is none before it."""
+    at = len(data)
+    while True:
+        at = max(data.rfind(b"\n", 0, at), data.rfind(b" ", 0, at))
+        if at <= 0:
+            return 0
+        if data[at - 1] < 0x80 and data[at - 1] not in _WHITE:
+            return at
+
+
+def _checked(piece: Piece, errors: Errors) -> Piece:
+    text = piece.text
+    if text.isascii():
+        return piece
+    try:
+        text.decode("utf-8")
+        return piece
+    except UnicodeDecodeError as error:
+        if errors == "strict":
+            before = text[: error.start]
+            line = piece.line + before.count(b"\n")
+            byte = error.start - (before.rfind(b"\n") + 1)
+            raise invalid_utf8(piece.name, line, byte + 1) from None
+    if errors == "replace":
+        text = text.decode("utf-8", "replace").encode("utf-8")
+    else:
+        lines = text.split(b"\n")
+        # an invalid last line without newline leaves nothing behind
+        text = b"\n".join([line for line in lines[:-1] if _is_utf8(line)] + [b""]) if lines[:-1] else b""
+        text += lines[-1] if _is_utf8(lines[-1]) else b""
+    return Piece(piece.name, piece.source, piece.line, piece.offset, text)
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def split_small(stream: Iterator[Piece], limit: int) -> tuple[list[Piece], bool]:
+    """Take pieces until they hold more than `limit` bytes; return them and whether that was all."""
+    taken: list[Piece] = []
+    total = 0
+    for piece in stream:
+        taken.append(piece)
+        total += len(piece.text)
+        if total > limit:
+            return taken, False
+    return taken, True
