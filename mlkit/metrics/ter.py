@@ -80,6 +80,11 @@ class Ter:
             "version": SACREBLEU_VERSION,
         }
 
+    @property
+    def several_references(self) -> bool:
+        """Say whether a segment may have more than one reference."""
+        return any(len(references) > 1 for references in self._references)
+
     # statistics
 
     def prepare(self, references: References, systems: int = 1) -> None:
