@@ -56,6 +56,14 @@ class EncodedCorpus:
     sentences: int
     path: str | None
     header: dict[str, Any]
+    mapped: mmap.mmap | None = None
+
+    def read(self, first: int, last: int) -> npt.NDArray[np.int32]:
+        """Return a copy of ids[first:last] whose pages of the file do not stay in the memory of this process."""
+        copy = self.ids[first:last].copy()
+        if self.mapped is not None:
+            self.mapped.madvise(mmap.MADV_DONTNEED)
+        return copy
 
     @classmethod
     def open(cls, path: PathLike, vocabulary: Vocabulary | None = None) -> EncodedCorpus:
@@ -81,11 +89,11 @@ class EncodedCorpus:
         size = os.fstat(file.fileno()).st_size
         if size < _size_of(header):
             raise ModelError(f"is cut short ({size} of {_size_of(header)} bytes)", path=path)
-        ids = np.empty(0, np.int32)
+        ids, mapped = np.empty(0, np.int32), None
         if count:
             mapped = mmap.mmap(file.fileno(), HEADER + 4 * count, access=mmap.ACCESS_READ)
             ids = np.frombuffer(mapped, np.int32, count, HEADER)
-        return cls(ids, header["tokens"], header["sentences"], path, header)
+        return cls(ids, header["tokens"], header["sentences"], path, header, mapped)
 
     def vocabulary(self) -> Vocabulary:
         """Read the vocabulary that the file carries."""
@@ -170,16 +178,18 @@ def encode_corpus(
     errors: Errors = "strict",
     threads: int = 1,
     tmp_dir: str | None = None,
+    shard: tuple[int, int] | None = None,
     progress: Progress = silent,
     settings: dict[str, Any] | None = None,
 ) -> EncodedCorpus:
     """Encode texts with a known vocabulary; other words are dropped.
 
-    output: the file to write, or None for a temporary one without a name.
+    output: the file to write, or None for a temporary one without a name. shard: (index, number) of the part of the
+    texts to encode.
     """
     group = CounterGroup(threads, fixed=Table.of(vocabulary))
     with _staging(tmp_dir) as stage:
-        pieces = _read(sources, group, stage, lower, errors, threads, progress)
+        pieces = _read(sources, group, stage, lower, errors, threads, progress, shard)
         numbers = np.arange(len(vocabulary), dtype=np.int32)
         finish = _Renumbering(stage, pieces, dict.fromkeys({generation for generation, _ in pieces}, numbers))
         return finish.write(output, vocabulary, settings or {})
@@ -237,14 +247,21 @@ def _memory_for_tables(memory: int | None, threads: int) -> int | None:
     if memory is None:
         return None
     kernels.tokenise.compile()  # a large part of the process; it must be resident when we look
+    buffers = threads * (14 << 20)  # chunks of text and of ids on their way
+    return memory_left(memory, buffers, f"{threads} threads", least=threads * (2 << 20))
+
+
+def memory_left(memory: int, reserved: int, what: str, least: int = 1 << 20) -> int:
+    """Return what is left of `memory` bytes besides the process as it is and `reserved` bytes.
+
+    Raises `UsageError` when that is less than `least`; `what` needs it.
+    """
     with open("/proc/self/statm") as file:
         resident = int(file.read().split()[1]) * mmap.PAGESIZE
-    buffers = threads * (14 << 20)  # chunks of text and of ids on their way
-    left = memory - resident - buffers
-    least = threads * (2 << 20)
+    left = memory - resident - reserved
     if left < least:
-        needed = (resident + buffers + least + (1 << 20)) >> 20
-        raise UsageError(f"--memory is too small: with {threads} threads at least {needed}M are needed")
+        needed = (resident + reserved + least + (1 << 20)) >> 20
+        raise UsageError(f"--memory is too small: {what} need at least {needed}M")
     return left
 
 
