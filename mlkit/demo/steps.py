@@ -13,7 +13,7 @@ class Step:
     command: str
 
 
-NEIGHBOURHOODS = (
+NEIGHBOURHOODS = "red green blue one two three four five row column matrix vector array string integer float"
     "red green blue black white one two three four five row column matrix vector array string integer float"
 )
 
@@ -28,6 +28,6 @@ STEPS = (
     Step(
         "'row' is to 'rows' as 'column' is to ...?", "mlkit vectors analogy vectors.txt row rows column -k 3"
     ),
-    Step("A picture of some neighbourhoods", f"mlkit vectors plot vectors.txt {NEIGHBOURHOODS} -o words.svg"),
-    Step("The same picture here", f"mlkit vectors plot vectors.txt {NEIGHBOURHOODS}"),
+    Step("A picture of some neighbourhoods", f"mlkit vectors plot vectors.txt {NEIGHBOURHOODS} --oov skip -o words.svg"),
+    Step("The same picture here", f"mlkit vectors plot vectors.txt {NEIGHBOURHOODS} --oov skip"),
 )
