@@ -1,0 +1,176 @@
+"""Vector files and queries against gensim: loading, saving, neighbours, questions-words.txt."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from tests.benchmarks.harness import Best, Table, data, measure, mlkit_command, python_command, ratio, verdict
+
+TITLE = "Word vectors: files, queries, evaluation"
+PEERS = ("gensim", "numpy", "numba")
+WORDS, DIMENSION = 75_000, 100
+
+GENSIM_LOAD = """
+import sys; from gensim.models import KeyedVectors
+if len(sys.argv) > 1: KeyedVectors.load_word2vec_format(sys.argv[1], binary=sys.argv[1].endswith("bin"))
+"""
+MLKIT_LOAD = """
+import sys; from mlkit.formats.vectors import load_vectors
+if len(sys.argv) > 1: load_vectors(sys.argv[1])
+"""
+GENSIM_CONVERT = """
+import sys; from gensim.models import KeyedVectors
+vectors = KeyedVectors.load_word2vec_format(sys.argv[1], binary=True)
+vectors.save_word2vec_format(sys.argv[2])
+"""
+GENSIM_NEAREST = """
+import sys; from gensim.models import KeyedVectors
+vectors = KeyedVectors.load_word2vec_format(sys.argv[1], binary=True)
+for line in sys.stdin:
+    for word, score in vectors.most_similar(line.strip(), topn=10): print(line.strip(), word, score, sep="\\t")
+"""
+GENSIM_EVALUATE = """
+import sys; from gensim.models import KeyedVectors
+vectors = KeyedVectors.load_word2vec_format(sys.argv[1], binary=True)
+score, sections = vectors.evaluate_word_analogies(sys.argv[2])
+print(len(sections[-1]["correct"]), len(sections[-1]["incorrect"]))
+"""
+
+
+def run() -> Iterator[Table]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _make_vectors(folder)
+        yield _loading(folder)
+        yield _queries(folder)
+
+
+def _make_vectors(folder: Path) -> None:
+    """Write vectors with real words and a random direction each, plus one for each group of words."""
+    from mlkit.formats.vectors import save_vectors
+
+    corpus = data("corpus/enwiki.100mb.norm.txt")
+    counts = measure(mlkit_command("vocab", corpus, "--max-size", WORDS)).stdout.decode()
+    words = [line.split("\t")[0] for line in counts.splitlines()]
+    generator = np.random.default_rng(1)
+    matrix = generator.standard_normal((len(words), DIMENSION), dtype=np.float32)
+    matrix += generator.standard_normal((500, DIMENSION), dtype=np.float32)[
+        generator.integers(0, 500, len(words))
+    ]
+    for suffix in ("txt", "bin", "safetensors"):
+        save_vectors(folder / f"v.{suffix}", words, matrix)
+    (folder / "queries").write_text("\n".join(words[100:1100]) + "\n")
+
+
+def _loading(folder: Path) -> Table:
+    megabytes = (folder / "v.txt").stat().st_size / 1e6
+    code = {"gensim": GENSIM_LOAD, "mlkit": MLKIT_LOAD}
+    rows: list[tuple[object, ...]] = []
+    start = {name: min(measure(python_command(text)).cpu for _ in range(2)) for name, text in code.items()}
+    for suffix, what in (
+        ("txt", f"text, {megabytes:.0f} MB"),
+        ("bin", "binary"),
+        ("safetensors", "safetensors"),
+    ):
+        used = {name: Best() for name in code if suffix != "safetensors" or name == "mlkit"}
+        for _ in range(3):
+            for name, best in used.items():
+                best.add(measure(python_command(code[name], folder / f"v.{suffix}")))
+        base = used.get("gensim")
+        for name, best in used.items():
+            speed = ratio(base.cpu - start["gensim"], best.cpu - start[name]) if base else "-"
+            rows.append(
+                (
+                    f"{name}, load {what}",
+                    f"{best.cpu:.2f}",
+                    f"{best.cpu - start[name]:.2f}",
+                    speed,
+                    f"{best.rss_mb:.0f}",
+                )
+            )
+    theirs = measure(python_command(GENSIM_CONVERT, folder / "v.bin", folder / "theirs.txt"))
+    ours = measure(mlkit_command("vectors", "convert", folder / "v.bin", folder / "ours.txt"))
+    same = (folder / "theirs.txt").read_bytes() == (folder / "ours.txt").read_bytes()
+    rows.append(
+        (
+            "gensim, binary to text",
+            f"{theirs.cpu:.2f}",
+            f"{theirs.cpu - start['gensim']:.2f}",
+            "1.00x",
+            f"{theirs.rss_mb:.0f}",
+        )
+    )
+    speed = ratio(theirs.cpu - start["gensim"], ours.cpu - start["mlkit"])
+    rows.append(
+        (
+            "mlkit vectors convert",
+            f"{ours.cpu:.2f}",
+            f"{ours.cpu - start['mlkit']:.2f}",
+            speed,
+            f"{ours.rss_mb:.0f}",
+        )
+    )
+    note = (
+        "'less start-up' subtracts a run that only imports; for text mlkit's figure still holds the import of numba. "
+        f"The two texts written are {'the same, byte for byte' if same else 'DIFFERENT'}."
+    )
+    return Table(
+        f"Loading and writing {WORDS:,} x {DIMENSION} vectors",
+        ("", "CPU s", "less start-up", "x gensim", "peak MB"), rows, note,
+    )  # fmt: skip
+
+
+def _queries(folder: Path) -> Table:
+    questions = data("vectors/questions-words.txt")
+    ours = measure(mlkit_command("vectors", "eval", folder / "v.bin", "--analogies", questions, "--json"))
+    theirs = measure(python_command(GENSIM_EVALUATE, folder / "v.bin", questions))
+    total = json.loads(ours.stdout)["total"]
+    correct, wrong = map(int, theirs.stdout.split())
+    equal = (total["correct"], total["answered"]) == (correct, correct + wrong)
+    near = measure(mlkit_command("vectors", "nn", folder / "v.bin"), stdin=folder / "queries")
+    peer = measure(python_command(GENSIM_NEAREST, folder / "v.bin"), stdin=folder / "queries")
+    rows = []
+    for what, mine, other, target in (
+        (f"questions-words.txt, {total['answered']:,} questions answered", ours, theirs, "seconds"),
+        ("10 nearest words of 1,000 words", near, peer, ""),
+    ):
+        rows.append(
+            (
+                f"gensim, {what}",
+                f"{other.cpu:.1f}",
+                f"{other.wall:.1f}",
+                "1.00x",
+                f"{other.rss_mb:.0f}",
+                "",
+                "",
+            )
+        )
+        reached = verdict(mine.wall < 10) if target else ""
+        rows.append(
+            (
+                f"mlkit, {what}",
+                f"{mine.cpu:.1f}",
+                f"{mine.wall:.1f}",
+                ratio(other.cpu, mine.cpu),
+                f"{mine.rss_mb:.0f}",
+                target,
+                reached,
+            )
+        )
+    pairs = _neighbour_pairs(near.stdout, skip=1), _neighbour_pairs(peer.stdout, skip=0)
+    agree = sum(a == b for a, b in zip(*pairs, strict=True))
+    note = (
+        f"Whole processes. The evaluation's figures are {'equal' if equal else 'DIFFERENT'}; {agree:,} of "
+        f"{len(pairs[1]):,} neighbours are the same word at the same rank (the others tie to 1e-6)."
+    )
+    columns = ("", "CPU s", "wall s", "x gensim", "peak MB", "to reach", "reached")
+    return Table(f"Queries on {WORDS:,} x {DIMENSION} vectors (binary)", columns, rows, note)
+
+
+def _neighbour_pairs(output: bytes, skip: int) -> list[list[str]]:
+    return [line.split("\t")[:2] for line in output.decode().splitlines()[skip:]]
