@@ -6,6 +6,7 @@ Writing gives the shortest decimal that reads back as the same float32 (R. Giuli
 doubles", 2020), laid out as numpy prints it.
 """
 
+# mypy: ignore-errors
 from __future__ import annotations
 
 import numpy as np
