@@ -42,6 +42,7 @@ COMMANDS: dict[str, Entry] = {
     "train-w2v": Entry("mlkit.cli.train_w2v", "Learn word vectors from text.", VECTORS),
     "vocab": Entry("mlkit.cli.vocab", "Count the words of texts.", VECTORS),
     "vectors": Entry("mlkit.cli.vectors", "Query, evaluate and convert word vectors.", VECTORS),
+    "ngram": Entry("mlkit.cli.ngram", "Count n-grams, train and use n-gram language models.", MODELS),
     "warm": Entry("mlkit.cli.warm", "Compile every kernel ahead of time.", TOOLS),
 }
 

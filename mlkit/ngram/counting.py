@@ -92,8 +92,8 @@ class TextSource:
 
     @property
     def sentences(self) -> float:
-        """The number of lines."""
-        return float(self.text.sentences)
+        """The number of lines, or the sum of their weights."""
+        return self.text.weight if self.weighted else float(self.text.sentences)
 
     @property
     def weighted(self) -> bool:
@@ -207,33 +207,31 @@ def count_parts(
 
 
 def choose_vocabulary(
-    text: NumberedText,
+    words: Sequence[bytes],
+    counts: npt.NDArray[Any],
     *,
-    min_count: int = 1,
+    min_count: float = 0,
     vocab_size: int | None = None,
     allowed: Sequence[bytes] | None = None,
     unknown: str = "<unk>",
-) -> TextSource:
+) -> tuple[LmVocabulary, npt.NDArray[np.int32]]:
     """Choose the words of a model: by descending count, then by bytes; all others are the unknown word.
 
-    allowed: the words that may be used; those that the text lacks are added, so that they can be predicted.
+    allowed: the words that may be used; those that are not among `words` are added, so that they can be predicted. Returns
+    the vocabulary and the id of every word; that of `<s>` and `</s>` is -1.
     """
-    if not text.words and not text.sentences:
-        raise DataError("the corpus is empty: there is no line to learn from")
     symbols = (b"<s>", b"</s>")
     special = {*symbols, unknown.encode()}
-    counts = text.counts
+    listed = counts.tolist()
     chosen = [
-        number for number, word in enumerate(text.words)
-        if word not in special and counts[number] >= min_count
+        number for number, word in enumerate(words)
+        if word not in special and listed[number] >= min_count
     ]  # fmt: skip
     missing: list[bytes] = []
     if allowed is not None:
         wanted = set(allowed) - special - {b""}
-        chosen = [number for number in chosen if text.words[number] in wanted]
-        missing = sorted(wanted - {text.words[number] for number in chosen})
-    words = text.words
-    listed = counts.tolist()
+        chosen = [number for number in chosen if words[number] in wanted]
+        missing = sorted(wanted - {words[number] for number in chosen})
     chosen.sort(key=lambda number: (-listed[number], words[number]))
     if vocab_size is not None:
         chosen = chosen[: max(vocab_size, 0)]
@@ -242,8 +240,7 @@ def choose_vocabulary(
     for number, word in enumerate(words):
         if word in symbols:
             numbers[number] = -1
-    vocabulary = LmVocabulary.of([words[number] for number in chosen] + missing, unknown)
-    return TextSource(text, vocabulary, numbers)
+    return LmVocabulary.of([words[number] for number in chosen] + missing, unknown), numbers
 
 
 __all__ = [

@@ -7,7 +7,7 @@ parent of an n-gram is its lower-order n-gram, interpolate and give contexts the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -86,11 +86,13 @@ class Estimator:
         prune: Sequence[float] = (),
         threads: int = 1,
         shelves: Shelves | None = None,
+        counted: Callable[[], None] = lambda: None,
         progress: Progress = silent,
     ) -> None:
+        """counted: called when the source is no longer needed."""
         self.source, self.order, self.smoothing = source, order, smoothing
         self.prune = prune_thresholds(prune, order)
-        self.threads, self.progress = threads, progress
+        self.threads, self.progress, self.counted = threads, progress, counted
         self.shelves = shelves or Shelves()
         self.packing = Packing.of(source.vocabulary)
         self.statistics = Statistics(order, sentences=source.sentences)
@@ -126,6 +128,7 @@ class Estimator:
             self.unigram_kept[words] = keep
             fractional |= part.fractional
             self.progress(Report("Counting", len(self.tries), None, "parts"))
+        self.counted()
         self.parts = len(self.tries)
         self.unigram_counts[BEGIN] = 0
         if not self.unigram_counts.any():

@@ -17,7 +17,7 @@ from mlkit.formats.lm_words import LmVocabulary
 from mlkit.formats.streams import PathLike, display_name, open_output
 from mlkit.ngram import kernels_count
 from mlkit.ngram.counting import Packing
-from mlkit.ngram.search import Singles, TableBuilder, Tables, pack_values, unpack_values
+from mlkit.ngram.search import Singles, TableBuilder, Tables, group_by_hash, pack_values, unpack_values
 from mlkit.ngram.shelf import Shelves
 from mlkit.threads import map_chunks
 
@@ -215,12 +215,7 @@ class BinarySink:
         kernels_count.pack_rows(
             np.ascontiguousarray(grams), level, self._packing.bits, self._packing.fields, rows
         )
-        builder = self._builder_of(level)
-        return rows, builder.prepare(grams, pack_values(values, contexts))
-
-    def _builder_of(self, level: int) -> TableBuilder:
-        # pieces of a level are prepared before the first of them is written: the shape of the table depends on its size only
-        return TableBuilder(self._sizes[level - 1], self._shelves)
+        return rows, group_by_hash(grams, pack_values(values, contexts), self._sizes[level - 1])
 
     def write(self, level: int, prepared: tuple[Any, ...]) -> None:
         """Write packed n-grams, keep the hashed ones for the table."""
@@ -241,7 +236,7 @@ class BinarySink:
         while self._level < level:
             self._end_level()
             self._level += 1
-            self._builder = self._builder_of(self._level)
+            self._builder = TableBuilder(self._sizes[self._level - 1], self._shelves)
             self._writer.begin(f"rows {self._level}")
             self._writer.append(np.empty((0, self._packing.columns(self._level)), np.uint64))
 

@@ -158,3 +158,12 @@ def token_words(model: LanguageModel, piece: ScoredPiece) -> Iterator[tuple[int,
         words = [word.decode("utf-8", "replace") for word in line.split()]
         yield number, [(word, at + k) for k, word in enumerate([*words, end_name])]
         at += len(words) + 1
+
+
+def hit_rates(model: LanguageModel, sources: Sequence[PathLike], *, threads: int = 1) -> dict[int, float]:
+    """Return for every order the share of the tokens whose longest n-gram in the model has this order."""
+    hits = np.zeros(model.order + 1, np.int64)
+    for piece in score_text(model, sources, threads=threads):
+        hits += np.bincount(piece.matched, minlength=model.order + 1)
+    total = max(int(hits.sum()), 1)
+    return {order: int(hits[order]) / total for order in range(1, model.order + 1)}

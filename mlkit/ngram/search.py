@@ -16,8 +16,10 @@ from mlkit.threads import map_chunks
 Grams = npt.NDArray[np.int32]
 Singles = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.uint64]
+Grouped = tuple[Rows, npt.NDArray[np.int64]]
 ROOM = 1.25
 GROUP = 1 << 16
+CHUNK = 1 << 18
 
 
 def pack_values(first: Singles, second: Singles) -> npt.NDArray[np.uint64]:
@@ -43,29 +45,34 @@ def hashes_of(grams: Grams) -> npt.NDArray[np.uint64]:
     return hashes
 
 
+def group_by_hash(grams: Grams, values: npt.NDArray[np.uint64], size: int) -> Grouped:
+    """Hash n-grams of an order with `size` n-grams and bring them together by group, as `TableBuilder` wants them."""
+    bits = group_bits(size)
+    hashes = hashes_of(grams)
+    offsets = np.zeros((1 << bits) + 1, np.int64)
+    kernels_search.count_groups(hashes, 64 - bits, offsets[1:])
+    np.cumsum(offsets, out=offsets)
+    rows = np.empty((len(hashes), 2), np.uint64)
+    kernels_search.scatter_groups(hashes, values, 64 - bits, offsets[:-1].copy(), rows)
+    return rows, offsets
+
+
+def group_bits(size: int) -> int:
+    """Return how many high bits of a hash name its group in an order with `size` n-grams."""
+    return max((size // GROUP).bit_length(), 1)
+
+
 class TableBuilder:
     """Collect the n-grams of one order (`size` of them) and give out the rows of their table."""
 
     def __init__(self, size: int, shelves: Shelves | None = None) -> None:
         self.size = int(size * ROOM) + 4
-        bits = max((size // GROUP).bit_length(), 1)
-        self.groups, self._shift = 1 << bits, 64 - bits
-        empty = np.empty((0, 2), np.uint64)
-        self._parts = Parts(shelves or Shelves(), [empty])
+        self.groups = 1 << group_bits(size)
+        self._parts = Parts(shelves or Shelves(), [np.empty((0, 2), np.uint64)])
 
-    def prepare(self, grams: Grams, values: npt.NDArray[np.uint64]) -> tuple[Rows, npt.NDArray[np.int64]]:
-        """Group n-grams by hash; in any thread."""
-        hashes = hashes_of(grams)
-        offsets = np.zeros(self.groups + 1, np.int64)
-        kernels_search.count_groups(hashes, self._shift, offsets[1:])
-        np.cumsum(offsets, out=offsets)
-        rows = np.empty((len(hashes), 2), np.uint64)
-        kernels_search.scatter_groups(hashes, values, self._shift, offsets[:-1].copy(), rows)
-        return rows, offsets
-
-    def add(self, prepared: tuple[Rows, npt.NDArray[np.int64]]) -> None:
+    def add(self, grouped: Grouped) -> None:
         """Take grouped n-grams."""
-        self._parts.add((prepared[0],), prepared[1])
+        self._parts.add((grouped[0],), grouped[1])
 
     def rows(self, threads: int = 1) -> Iterator[Rows]:
         """Yield the table in pieces. Raises `DataError` for an n-gram that stands twice."""
@@ -117,13 +124,13 @@ class Tables:
         offsets, sizes, at = [0], [0], 0
         for grams, values in levels:
             builder = TableBuilder(len(grams))
-            chunks = range(0, len(grams), 1 << 18)
 
-            def prepare(start: int, grams: Any = grams, values: Any = values, builder: Any = builder) -> Any:
-                return builder.prepare(grams[start : start + (1 << 18)], values[start : start + (1 << 18)])
+            def group(start: int, grams: Any = grams, values: Any = values) -> Grouped:
+                piece = slice(start, start + CHUNK)
+                return group_by_hash(grams[piece], values[piece], len(grams))
 
-            for prepared in map_chunks(prepare, chunks, threads):
-                builder.add(prepared)
+            for grouped in map_chunks(group, range(0, len(grams), CHUNK), threads):
+                builder.add(grouped)
             offsets.append(at)
             sizes.append(builder.size)
             for rows in builder.rows(threads):

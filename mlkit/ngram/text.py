@@ -97,6 +97,7 @@ class NumberedText:
     maps: list[npt.NDArray[np.int32]]
     sentences: int
     weighted: bool
+    weight: float = 0.0
 
     def __iter__(self) -> Iterator[tuple[npt.NDArray[np.int32], npt.NDArray[np.float64], Any]]:
         for block, numbers in enumerate(self.maps):
@@ -130,7 +131,7 @@ def number_text(
     blocks, weights = shelves.shelf(), shelves.shelf()
     maps: list[npt.NDArray[np.int32]] = []
     places = Places()
-    sentences, done = 0, 0
+    sentences, done, weight = 0, 0, 0.0
 
     def number(chunk: Chunk) -> NumberedPiece:
         clean(chunk, errors=errors)
@@ -145,11 +146,22 @@ def number_text(
         maps.append(words.add(piece.chunk.data, piece.starts, piece.lengths, piece.keys, piece.counts))
         blocks.put(piece.ids)
         weights.put(piece.weights)
+        weight += float(piece.weights.sum())
         sentences += len(piece.ids) - int(piece.counts.sum())
         done += piece.chunk.size
         progress(Report("Reading", done / 1e6, None, "MB"))
     names, counts = words.content()
-    return NumberedText(names, counts, blocks, weights, maps, sentences, weighted)
+    return NumberedText(names, counts, blocks, weights, maps, sentences, weighted, weight)
+
+
+def weighted_counts(text: NumberedText) -> npt.NDArray[np.float64]:
+    """Return the sum of the weights of the lines of every word."""
+    counts = np.zeros(len(text.words))
+    for ids, weights, numbers in text:
+        lines = np.cumsum(ids < 0) - (ids < 0)
+        words = ids >= 0
+        counts += np.bincount(numbers[ids[words]], weights[lines[words]], len(counts))
+    return counts
 
 
 def _number_piece(chunk: Chunk, weights: npt.NDArray[np.float64]) -> NumberedPiece:
