@@ -462,7 +462,7 @@ def learn_steps(
             used, state,
         )  # fmt: skip
         lists[pair, LENGTH] = 0
-        if ties == TIES_SUBWORD_NMT:
+        if ties == TIES_SUBWORD_NMT or is_forced:
             pairs[pair, COUNT] = 0
         file_places(fresh, touched, used, pairs, lists, pool, heap, state, ties, token_starts, token_bytes)
         if is_forced:

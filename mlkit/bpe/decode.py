@@ -1,0 +1,252 @@
+"""Turn pieces or ids back into text."""
+
+from __future__ import annotations
+
+import array
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from typing import Any
+
+from mlkit.bpe import text as texts
+from mlkit.bpe.alphabet import byte_characters
+from mlkit.bpe.encode import SMALL, load_foreign
+from mlkit.bpe.model import SPACE, SUFFIX, BpeModel, token_bytes
+from mlkit.bpe.options import Options
+from mlkit.bpe.text import Piece
+from mlkit.errors import DataError, UsageError
+from mlkit.formats.streams import Errors, PathLike, display_name, open_input
+
+_CHUNK = 1 << 20
+
+
+class Decoder:
+    """Decode what `Encoder` wrote with the same model and options (`output` and `marker` matter).
+
+    Byte-level models give back the very bytes; models of characters give words with single spaces between them,
+    and metaspace models lose one space at the start of a line.
+    """
+
+    def __init__(self, model: BpeModel, options: Options | None = None) -> None:
+        self.model, self.options = model, options or Options()
+        self.options.check(model)
+        if model.kind == "chars" and not model.suffix and self.options.output != "pieces":
+            raise UsageError("the ids of a model without an end-of-word marker do not tell where words end")
+        self._foreign: Any = load_foreign(model) if model.foreign else None
+
+    def decode_line(self, line: str) -> str:
+        """Decode one line of pieces or ids."""
+        return b"".join(self.decode_pieces(iter([Piece("line", 0, 1, 0, line.encode())]))).decode(
+            "utf-8", "replace"
+        )
+
+    def decode_files(
+        self, sources: Sequence[PathLike], *, errors: Errors = "strict"
+    ) -> Iterator[bytes | memoryview]:
+        """Yield the decoded text of files in pieces. Raises `DataError` for what is no piece or id of the model."""
+        if self.options.binary:
+            for source in sources:
+                yield from self._binary(source)
+            return
+        stream = texts.pieces(sources, errors=errors, chunk_bytes=_CHUNK)
+        yield from self.decode_pieces(stream)
+
+    def decode_pieces(self, stream: Iterator[Piece]) -> Iterator[bytes | memoryview]:
+        """Yield the text of pieces of encoded lines."""
+        taken, small = texts.split_small(stream, SMALL)
+        decode = self._decoder(small)
+        for piece in taken:
+            yield decode(piece)
+        for piece in stream:
+            yield decode(piece)
+
+    def _decoder(self, small: bool) -> Callable[[Piece], bytes | memoryview]:
+        if self._foreign is not None:
+            return self._decode_foreign
+        if self.options.output != "pieces":
+            return self._ids if small else _FastIds(self.model, self._table()).decode
+        if self.model.kind == "bytes":
+            return self._byte_pieces if small else _FastBytePieces(self.options.marker == SPACE).decode
+        return self._word_pieces
+
+    # ids
+
+    def _table(self) -> dict[int, bytes]:
+        return {number: token_bytes(self.model, token, number) for token, number in self.model.vocabulary.items()}
+
+    @property
+    def _strip(self) -> tuple[bool, bool]:
+        """Whether a space at the start and at the end of a line is dropped."""
+        return self.model.kind == "metaspace", self.model.kind == "chars"
+
+    def _sides(self, line: bytes) -> bytes:
+        first, last = self._strip
+        if first and line.startswith(b" "):
+            line = line[1:]
+        return line[:-1] if last and line.endswith(b" ") else line
+
+    def _ids(self, piece: Piece) -> bytes:
+        table = self.__dict__.setdefault("_spelled", {str(n).encode(): t for n, t in self._table().items()})
+        out = []
+        for number, line in enumerate(piece.text.split(b"\n"), piece.line):
+            try:
+                out.append(self._sides(b"".join([table[part] for part in line.split()])))
+            except KeyError as error:
+                raise not_an_id(error.args[0], self.model, piece.name, number) from None
+        return b"\n".join(out)
+
+    def _binary(self, source: PathLike) -> Iterator[bytes]:
+        width = 2 if self.options.output == "uint16" else 4
+        table = self._table()
+        name = display_name(source)
+        place, held = 0, b""
+        first, last = self._strip
+        with open_input(source) as stream:
+            while data := stream.read(_CHUNK):
+                if len(data) % width:
+                    data += stream.read(width - len(data) % width)
+                if len(data) % width:
+                    raise DataError(f"ends inside an id of {8 * width} bits", path=name)
+                numbers = array.array("H" if width == 2 else "I", data)
+                if sys.byteorder == "big":
+                    numbers.byteswap()
+                try:
+                    text = b"".join([table[number] for number in numbers])
+                except KeyError as error:
+                    where = place + numbers.index(error.args[0])
+                    raise DataError(
+                        f"id {error.args[0]} (number {where + 1}) is not in the vocabulary", path=name,
+                        hint=f"the model's ids go from 0 to {self.model.size - 1}",
+                    ) from None  # fmt: skip
+                if first and not place:
+                    text = text.removeprefix(b" ")
+                place += len(numbers)
+                text = held + text
+                held = b""
+                if last and text.endswith(b" "):
+                    text, held = text[:-1], b" "
+                yield text
+
+    def _decode_foreign(self, piece: Piece) -> bytes:
+        if self.options.output == "pieces":
+            raise UsageError("pieces of this tokenizer.json cannot be decoded; encode and decode with --ids")
+        lines = []
+        for number, line in enumerate(piece.text.decode().split("\n"), piece.line):
+            parts = line.split()
+            bad = next((p for p in parts if not p.isdecimal() or int(p) not in self.model.tokens), None)
+            if bad is not None:
+                raise not_an_id(bad.encode(), self.model, piece.name, number)
+            lines.append(self._foreign.decode(list(map(int, parts)), skip_special_tokens=False))
+        return "\n".join(lines).encode()
+
+    # pieces
+
+    def _word_pieces(self, piece: Piece) -> bytes:
+        before, inside, behind = self.options.markers(self.model)
+        text = piece.text
+        if inside:
+            joint = re.escape(inside.encode())
+            return re.sub(joint + rb" ?(?=\n|$)", b"", text.replace(inside.encode() + b" ", b""))
+        text = text.replace(b" ", b"")
+        if before:
+            text = text.replace(before.encode(), b" ")
+            return re.sub(rb"(^|\n) ", rb"\1", text)
+        return re.sub(rb" (?=\n|$)", b"", text.replace(behind.encode(), b" "))
+
+    def _byte_pieces(self, piece: Piece) -> bytes:
+        text = piece.text.decode()
+        if self.options.marker == SPACE:
+            text = text.replace(SPACE, "Ġ")
+        try:
+            return text.replace(" ", "").translate(_unspell()).encode("latin-1")
+        except UnicodeEncodeError as error:
+            place = error.start
+            line = piece.line + text.replace(" ", "")[:place].count("\n")
+            raise _not_a_piece(text.replace(" ", "")[place], piece.name, line) from None
+
+
+@cache
+def _unspell() -> dict[int, int]:
+    """Map GPT-2's alphabet to Latin-1, and whatever is not in it to what Latin-1 does not hold."""
+    table = {code: 0xFFFF for code in range(0x100)}
+    table.update({ord(character): byte for byte, character in enumerate(byte_characters())})
+    table[ord("\n")] = ord("\n")
+    return table
+
+
+def not_an_id(text: bytes, model: BpeModel, name: str, line: int) -> DataError:
+    """Return the error for something that is not an id of the model."""
+    shown = text[:40].decode("utf-8", "replace")
+    if not text.isdigit():
+        return DataError(f"{shown!r} is not an id", path=name, line=line, hint="pieces are decoded without --ids")
+    return DataError(
+        f"id {shown} is not in the vocabulary", path=name, line=line,
+        hint=f"the model's ids go from 0 to {model.size - 1}",
+    )  # fmt: skip
+
+
+def _not_a_piece(character: str, name: str, line: int) -> DataError:
+    return DataError(
+        f"{character!r} is not part of byte-level pieces", path=name, line=line, hint="ids are decoded with --ids"
+    )
+
+
+class _FastIds:
+    """Decode text of ids with a kernel."""
+
+    def __init__(self, model: BpeModel, table: dict[int, bytes]) -> None:
+        import numpy as np
+
+        self.model = model
+        rows = [table.get(number, b"") for number in range(model.size)]
+        self.tokens = np.frombuffer(b"".join(rows) + b"\0", np.uint8)
+        self.starts = np.cumsum([0, *map(len, rows)], dtype=np.int64)
+        self.known = np.array([number in table for number in range(model.size)], np.bool_)
+        self.longest = max(map(len, rows))
+
+    def decode(self, piece: Piece) -> memoryview:
+        import numpy as np
+
+        from mlkit.bpe import kernels_encode as kernels
+
+        text = np.frombuffer(piece.text, np.uint8)
+        out = np.empty((len(text) // 2 + 1) * max(self.longest, 2), np.uint8)
+        first, last = self.model.kind == "metaspace", self.model.kind == "chars"
+        used = int(kernels.decode_ids(text, self.tokens, self.starts, self.known, first, last, out))
+        if used < 0:
+            place = -1 - used
+            line = piece.line + piece.text[:place].count(b"\n")
+            bad = re.split(rb"[ \t\r\n]", piece.text[place : place + 64], maxsplit=1)[0]
+            raise not_an_id(bad, self.model, piece.name, line)
+        return memoryview(out[:used])
+
+
+class _FastBytePieces:
+    """Decode pieces in GPT-2's alphabet with a kernel."""
+
+    def __init__(self, swap: bool) -> None:
+        import numpy as np
+
+        self.swap = swap
+        self.byte_of = np.full(512, -1, np.int16)
+        for byte, character in enumerate(byte_characters()):
+            self.byte_of[ord(character)] = byte
+
+    def decode(self, piece: Piece) -> memoryview:
+        import numpy as np
+
+        from mlkit.bpe import kernels_encode as kernels
+
+        content = piece.text.replace(SPACE.encode(), "Ġ".encode()) if self.swap else piece.text
+        text = np.frombuffer(content, np.uint8)
+        out = np.empty(len(text), np.uint8)
+        used = int(kernels.decode_byte_pieces(text, self.byte_of, out))
+        if used < 0:
+            place = -1 - used
+            character = content[place : place + 4].decode("utf-8", "ignore")[:1]
+            raise _not_a_piece(character, piece.name, piece.line + content[:place].count(b"\n"))
+        return memoryview(out[:used])
+
+
+__all__ = ["SUFFIX", "Decoder"]
