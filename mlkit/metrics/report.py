@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mlkit.metrics.evaluation import Result
 from mlkit.metrics.score import Score, signature_text
-from mlkit.metrics.shifts import Edits, Shift
-from mlkit.metrics.ter import SegmentEdits
+
+if TYPE_CHECKING:
+    from mlkit.metrics.evaluation import Result
+    from mlkit.metrics.shifts import Edits, Shift
+    from mlkit.metrics.ter import SegmentEdits
 
 Row = Sequence[str]
 

@@ -117,13 +117,14 @@ def check_segments(
             "the references are one list of strings", hint="give a list of reference streams: [references]"
         )
     count = len(hypotheses)
+    from_files = names is not None
     names = names or [f"reference {number}" for number in range(1, len(references) + 1)]
     if all(len(stream) == count for stream in references):
         if count == 0:
-            raise DataError(f"no segments: {system} and {names[0]} are empty", path=None)
+            raise DataError(f"no segments: {system} and {names[0]} are empty")
         return
     widths = {len(stream) for stream in references}
-    if len(references) == count and len(widths) == 1:
+    if len(references) == count and len(widths) == 1 and not from_files:
         width = widths.pop()
         raise DataError(
             f"the references are transposed: {count} lists of {width} strings for {count} segments",
@@ -144,6 +145,6 @@ def _other_length(system: str, count: int, reference: str, other: int) -> DataEr
     elif large % small == 0:
         hint = f"{longer} has exactly {large // small} times as many lines: is it the right file, in the right order?"
     return DataError(
-        f"{system} has {count} lines, {reference} has {other}; line {first} of {longer} is the first without a partner",
+        f"{system} has {count} line{'s' * (count != 1)}, {reference} has {other}; line {first} of {longer} is the first without a partner",
         hint=hint,
     )

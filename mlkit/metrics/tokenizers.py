@@ -7,7 +7,6 @@ the ends of a line intl and zh see no neighbour at all), so each distinct word i
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Protocol
@@ -93,7 +92,7 @@ class _WordByWord:
         tokens = self._known[0]
         if self.edges_matter:
             return self._with_edges(prepared, split)
-        return [[token for word in words for token in tokens[word]] for words in split]
+        return [list(chain.from_iterable(map(tokens.__getitem__, words))) for words in split]
 
     def _with_edges(self, lines: Sequence[str], split: list[list[str]]) -> list[list[str]]:
         """Treat the first and the last word of each line by what stands, or does not stand, beside them."""
@@ -192,6 +191,7 @@ class International(_WordByWord):
 
     def _tokens_of(self, words: list[str], edge: int) -> Iterable[Sequence[str]]:
         import re
+        import unicodedata
 
         kinds: dict[str, list[str]] = {"N": [], "P": [], "S": []}
         for character in sorted(set().union(*words)):
