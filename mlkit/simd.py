@@ -128,9 +128,7 @@ def _build() -> dict[str, Any]:
 
     def call(builder: Any, name: str, result: Any, arguments: list[Any], **options: Any) -> Any:
         kind = ir.FunctionType(result, [argument.type for argument in arguments])
-        return builder.call(
-            cgutils.get_or_insert_function(builder.module, kind, name), arguments, **options
-        )
+        return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments, **options)
 
     def pointer(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         view = context.make_array(signature.args[0])(context, builder, arguments[0])

@@ -15,7 +15,11 @@ def try_operations(x, out):
     a, b, z = load(x, 0), load(x, 16), splat(0.0)
     store(out, 0, exp(a))
     quotient = a / (b + splat(40.0))
-    store(out, 16, sums(a, b, z, a + b, a - b, z, z, z, a * b, z, quotient, z, z, maximum(a, b), fma(a, b, a), b))
+    store(
+        out,
+        16,
+        sums(a, b, z, a + b, a - b, z, z, z, a * b, z, quotient, z, z, maximum(a, b), fma(a, b, a), b),
+    )
     return product(a)
 
 

@@ -57,16 +57,25 @@ def _file(name: str, help: str, panel: str) -> Any:
 
 @app.command()
 def train_w2v(
-    corpus: Annotated[list[str], typer.Argument(help="Texts: files, folders, '-' for stdin.", show_default=False)],
+    corpus: Annotated[
+        list[str], typer.Argument(help="Texts: files, folders, '-' for stdin.", show_default=False)
+    ],
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FILE", help="The vectors ('-' is stdout).", show_default=False)
+        str,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="The vectors ('-' is stdout).", show_default=False
+        ),
     ],
     format: Annotated[
         Format | None,
-        typer.Option("--format", help="Kind of file.", show_default="by suffix: .bin, .glove, .safetensors, else text"),
+        typer.Option(
+            "--format", help="Kind of file.", show_default="by suffix: .bin, .glove, .safetensors, else text"
+        ),
     ] = None,
     json: options.Json = False,
-    model: Annotated[Model, typer.Option("--model", rich_help_panel=MODEL, help="What is predicted.")] = Model.skipgram,
+    model: Annotated[
+        Model, typer.Option("--model", rich_help_panel=MODEL, help="What is predicted.")
+    ] = Model.skipgram,
     loss: Annotated[
         Loss, typer.Option("--loss", rich_help_panel=MODEL, help="Negative sampling or hierarchical softmax.")
     ] = Loss.ns,
@@ -83,12 +92,16 @@ def train_w2v(
         float, _number("--sample", "Words with a larger share of the text are thinned out (0: none).")
     ] = 1e-3,
     epochs: Annotated[int, _whole("--epochs", "Passes over the text.")] = 5,
-    lr: Annotated[float | None, _number("--lr", "Learning rate at the start.", "0.025, or 0.05 for cbow")] = None,
+    lr: Annotated[
+        float | None, _number("--lr", "Learning rate at the start.", "0.025, or 0.05 for cbow")
+    ] = None,
     min_lr: Annotated[
         float | None, _number("--min-lr", "Learning rate at the end (it falls linearly).", "lr / 10000")
     ] = None,
     min_count: Annotated[int, _whole("--min-count", "Leave out rarer words.", TEXT)] = 5,
-    max_vocab: Annotated[int | None, _whole("--max-vocab", "Keep the N most frequent words.", TEXT, "all")] = None,
+    max_vocab: Annotated[
+        int | None, _whole("--max-vocab", "Keep the N most frequent words.", TEXT, "all")
+    ] = None,
     lower: Annotated[
         bool, typer.Option("--lower", help="Lowercase the text.", show_default=False, rich_help_panel=TEXT)
     ] = False,

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -69,7 +70,7 @@ class Settings:
             _require(value >= 1, f"--{name.replace('_', '-')} must be at least 1, not {value}")
         _require(self.sample >= 0, f"--sample must not be negative, not {self.sample}")
         _require(
-            0 < self.rate and 0 <= self.last_rate <= self.rate,
+            self.rate > 0 and 0 <= self.last_rate <= self.rate,
             f"--lr must be positive and --min-lr between 0 and --lr, not {self.lr} and {self.min_lr}",
         )
         _require(
@@ -172,7 +173,9 @@ def train(
         state = _resumed(checkpoints, identity, tables, settings)
     else:
         state = _initial(words, tables, settings, start)
-    return _Run(ids, chunks, settings, tables, state, threads, held_out, checkpoints, identity, progress).train()
+    return _Run(
+        ids, chunks, settings, tables, state, threads, held_out, checkpoints, identity, progress
+    ).train()
 
 
 class _Tables(NamedTuple):
@@ -217,22 +220,19 @@ class _Run:
         self.threads, self.held_out, self.checkpoints = threads, held_out, checkpoints
         self.identity, self.progress = identity, progress
         self._lock = threading.Lock()
-        self._halted = False
+        self._halted = self._moved = False
 
     def train(self) -> WordVectors:
         """Go through the chunks; between looks at the held-out data threads run freely."""
         began = time.perf_counter()
-        stopped_early = False
         looks = self._looks()
-        while self.state.done < len(self.chunks):
+        while self.state.done < len(self.chunks) and not self._out_of_patience():
             until = next((look for look in looks if look > self.state.done), len(self.chunks))
             self._run_chunks(until)
-            if self.state.done < until or self.checkpoints.due():
+            if self.state.done in looks:
+                self._validate()
+            if self.checkpoints.due():
                 self._save()
-                continue
-            stopped_early = until in looks and self._validate()
-            if stopped_early:
-                break
         state, settings = self.state, self.settings
         vectors = state.inputs.reshape(-1, self.tables.dim)[:, : settings.dim]
         _require_finite(np.isfinite(vectors.sum(axis=1, dtype=np.float64)).all())
@@ -243,7 +243,7 @@ class _Run:
             valid_losses=state.valid,
             words=self._words_read(),
             seconds=time.perf_counter() - began,
-            stopped_early=stopped_early,
+            stopped_early=self.state.done < len(self.chunks),
         )
 
     def _looks(self) -> list[int]:
@@ -257,7 +257,7 @@ class _Run:
 
     def _run_chunks(self, until: int) -> None:
         """Train chunks up to number `until`, or until a checkpoint is due; this thread works too."""
-        self._halted = False
+        self._halted = self._moved = False
         faults: list[BaseException] = []
 
         def work() -> None:
@@ -302,10 +302,12 @@ class _Run:
         with self._lock:
             if self._halted or self.state.done >= until:
                 return None
-            if self.checkpoints.due():
+            # at least one chunk between two saves, however often they are wanted
+            if self.checkpoints.stop.requested or (self._moved and self.checkpoints.due()):
                 self._halted = True
                 return None
             self.state.done += 1
+            self._moved = True
             return self.state.done - 1
 
     def _train_chunk(self, ids: Ids, first: float, last: float, number: int) -> NDArray[np.float64]:
@@ -331,8 +333,12 @@ class _Run:
         part = self._position(number) / (len(self.ids) * self.settings.epochs)
         return self.settings.rate - (self.settings.rate - self.settings.last_rate) * part
 
-    def _validate(self) -> bool:
-        """Note the held-out loss (the kernel at rate 0, same random numbers every time); say whether to stop."""
+    def _out_of_patience(self) -> bool:
+        patience = None if self.held_out is None else self.held_out.patience
+        return patience is not None and self.state.since_best >= patience
+
+    def _validate(self) -> None:
+        """Note the held-out loss: the kernel at rate 0, with the same random numbers every time."""
         assert self.held_out is not None
         held_out, state = self.held_out, self.state
         totals = np.zeros(3)
@@ -344,7 +350,6 @@ class _Run:
         best = min((loss for _, loss in state.valid), default=math.inf)
         state.valid.append((epoch, loss))
         state.since_best = 0 if loss < best else state.since_best + 1
-        return held_out.patience is not None and state.since_best >= held_out.patience
 
     def _words_read(self) -> int:
         """Return how many words the chunks done hold."""
@@ -384,11 +389,15 @@ def _initial(
     generator = np.random.Generator(np.random.Philox(settings.seed))
     for first in range(0, words, 4096):
         block = rows[first : first + 4096]
-        block[:] = (generator.random(block.shape, np.float32) - np.float32(0.5)) * np.float32(2 / settings.dim)
+        block[:] = (generator.random(block.shape, np.float32) - np.float32(0.5)) * np.float32(
+            2 / settings.dim
+        )
     if start is not None:
         known, given = start
         if given.shape[1] != settings.dim:
-            raise UsageError(f"the vectors to start from have {given.shape[1]} dimensions: use --dim {given.shape[1]}")
+            raise UsageError(
+                f"the vectors to start from have {given.shape[1]} dimensions: use --dim {given.shape[1]}"
+            )
         rows[known] = given
     return _State(inputs, outputs, np.zeros((settings.epochs, 3)))
 
@@ -411,7 +420,7 @@ def _chunks(ids: Ids, epochs: int) -> Iterator[Chunk]:
                 end += int(ends[-1]) + 1 - CHUNK // 8
         cuts.append(end)
     for epoch in range(epochs):
-        for first, last in zip(cuts, cuts[1:], strict=False):
+        for first, last in pairwise(cuts):
             yield Chunk(epoch, first, last)
 
 

@@ -91,7 +91,9 @@ def train_texts(
         identity["init"] = existing.fingerprint
     held_out = None
     if texts.valid is not None:
-        valid = encode_corpus([texts.valid], vocabulary, lower=texts.lower, errors=texts.errors, threads=count)
+        valid = encode_corpus(
+            [texts.valid], vocabulary, lower=texts.lower, errors=texts.errors, threads=count
+        )
         held_out = HeldOut(valid.ids, texts.valid_every, texts.patience)
         identity |= {"valid": valid.tokens, "valid_every": texts.valid_every, "patience": texts.patience}
     record = train(

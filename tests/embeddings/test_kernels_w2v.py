@@ -44,8 +44,7 @@ def run_both(
             rate, rate / 10, np.uint64(77), totals,
         )  # fmt: skip
     steps = [
-        paths.path[start:end].tolist()
-        for start, end in zip(paths.starts[:-1], paths.starts[1:], strict=True)
+        paths.path[start:end].tolist() for start, end in zip(paths.starts[:-1], paths.starts[1:], strict=True)
     ]
     loss = naive.train_chunk(
         ids.tolist(), start[0], start[1], keep.tolist(), alias.tolist(), steps, cbow=cbow, window=window,
