@@ -195,7 +195,7 @@ def ova_step(output, labels, targets, target_count, rate, at, size, work):
         for u in range(t):
             seen = seen or targets[u] == targets[t]
         if not seen:
-            fire = np.float64(work[scores + targets[t]] / -rate)
+            fire = np.float64(work[scores + targets[t]]) / min(-np.float64(rate), -1e-30)
             loss += math.log(max(1.0 - fire, 1e-5)) - math.log(max(fire, TINY))
             work[scores + targets[t]] += rate
     update_all(output, labels, at, size, work)
@@ -382,8 +382,8 @@ def train_skipgram(ids, position, end, starts, subs, keep, sizes, paths, path, n
                    rate_step, seed, work, result):  # fmt: skip
     """Skip-gram on ids[position:end]: the centre's rows predict the words around it.
 
-    All pairs of a centre share its hidden vector: its rows are read and written once, and with
-    negative sampling all its contexts share `negative` noise words, each weighted by the number of contexts.
+    All pairs of a centre share its hidden vector: its rows are read and written once. With negative sampling
+    sixteen of its contexts and noise words are trained at once, and the hidden vector moves on after each sixteen.
     sizes: end of line (or -1), outputs, window, negative, size, loss.
     """
     end_of_line, outputs, window, negative = sizes[0], sizes[1], sizes[2], sizes[3]
@@ -391,7 +391,7 @@ def train_skipgram(ids, position, end, starts, subs, keep, sizes, paths, path, n
     line = np.zeros(MAX_LINE, np.int32)
     at = np.zeros(GROUP, np.int64)
     targets = np.zeros(GROUP, np.float32)
-    weights = np.zeros(GROUP, np.float32)
+    weights = np.ones(GROUP, np.float32)
     gradients = np.zeros(GROUP, np.float32)
     counter = mixed(seed)
     total, pairs = 0.0, 0
@@ -415,31 +415,32 @@ def train_skipgram(ids, position, end, starts, subs, keep, sizes, paths, path, n
             for k in range(0, size, GROUP):
                 store(work, size + k, splat(np.float32(0)))
             if loss == NS:
-                todo = contexts + negative
+                for k in range(0, size, GROUP):
+                    store(work, 2 * size + k, load(work, k))
+                todo = contexts * (negative + 1)
                 done = 0
-                context = low
+                context, drawn = low - 1, negative
                 while done < todo:
                     used = min(GROUP, todo - done)
-                    for i in range(GROUP):
-                        row = np.int64(line[low])
+                    for i in range(used):
                         targets[i] = np.float32(0)
-                        weights[i] = np.float32(0)
-                        if done + i < contexts:
+                        if drawn == negative:
+                            drawn = 0
+                            context += 1
                             context += context == centre
                             row = np.int64(line[context])
-                            context += 1
                             targets[i] = np.float32(1)
-                            weights[i] = np.float32(1)
-                        elif i < used:
-                            row, counter = draw_noise(noise, -1, counter)
-                            weights[i] = np.float32(contexts)
-                            for c in range(low, high):
-                                # a noise word that is a context counts against the other contexts only
-                                if c != centre and np.int64(line[c]) == row:
-                                    weights[i] -= np.float32(1)
+                        else:
+                            drawn += 1
+                            row, counter = draw_noise(noise, np.int64(line[context]), counter)
                         at[i] = row * size
+                    for i in range(used, GROUP):
+                        at[i] = at[0]
                     total += binary_group(output, at, targets, weights, used, step, gradients, size, work)
                     done += used
+                    # every row of the centre gets the whole gradient, and so does their mean
+                    for k in range(0, size, GROUP):
+                        store(work, k, load(work, 2 * size + k) + load(work, size + k))
             else:
                 for context in range(low, high):
                     if context == centre:

@@ -139,7 +139,7 @@ class LineTrainer:
         """Train one chunk; return (sum of losses, examples)."""
         first, last, rate = chunk
         size = padded(self.settings.dim)
-        scratch = aligned_zeros(2 * size + padded(len(self.corpus.labels)) + LANES)
+        scratch = aligned_zeros(3 * size + padded(len(self.corpus.labels)) + LANES)
         result = np.zeros(2)
         kernels.train_lines(
             self.corpus.ids, self.bounds, self.order(epoch), first, last, self.rows.starts, self.rows.subs,
