@@ -13,6 +13,12 @@ from mlkit.cli.output import out
 Model = Annotated[str, typer.Argument(help="Model: ARPA or binary.", show_default=False)]
 
 
+Unknown = Annotated[
+    str | None,
+    typer.Option("--unk", metavar="WORD", help="Name of the unknown word in an ARPA file.", show_default="<unk>"),
+]
+
+
 class Unit(StrEnum):
     """What gets a line of scores."""
 
@@ -23,6 +29,7 @@ class Unit(StrEnum):
 def perplexity(
     model: Model,
     texts: Annotated[list[str] | None, typer.Argument(help="Texts, one sentence per line.", show_default="stdin")] = None,
+    unk: Unknown = None,
     errors: options.Errors = options.TextErrors.strict,
     threads: options.Threads = None,
     json: options.Json = False,
@@ -40,7 +47,10 @@ def perplexity(
     from mlkit.threads import thread_count
 
     number = thread_count(threads)
-    totals = measure(load_model(model, number), texts or ["-"], threads=number, errors=errors.value)
+    loaded = load_model(model, number, unk)
+    totals = measure(loaded, texts or ["-"], threads=number, errors=errors.value)
+    if totals.unknown and not loaded.knows_unknown:
+        out.warn(f"{model} has no unknown word: {totals.unknown} words have the probability 0")
     result = {
         "perplexity": totals.perplexity, "perplexity_without_unknown": totals.known_perplexity,
         "bits_per_token": totals.bits, "log10": totals.log10, "log10_without_unknown": totals.known_log10,
@@ -76,6 +86,7 @@ def score(
     top: Annotated[
         str | None, typer.Option("--top", metavar="N|N%", help="Print the N lines that score lowest, in their order.")
     ] = None,
+    unk: Unknown = None,
     errors: options.Errors = options.TextErrors.strict,
     threads: options.Threads = None,
 ) -> None:
@@ -100,8 +111,8 @@ def score(
         raise UsageError("--by token prints scores of one model; it excludes --versus, --below and --top")
     if top is not None and below is not None:
         raise UsageError("--below and --top exclude each other")
-    main = load_model(model, number)
-    other = None if versus is None else load_model(versus, number)
+    main = load_model(model, number, unk)
+    other = None if versus is None else load_model(versus, number, unk)
     lines = select.token_table(main, texts or ["-"], number, errors.value) if by is Unit.token else (
         select.chosen_lines(main, other, texts or ["-"], below=below, top=top, threads=number, errors=errors.value)
         if top is not None or below is not None

@@ -104,17 +104,18 @@ class _Piece:
     line: int
 
 
-def read_arpa(path: PathLike, threads: int = 1) -> ArpaModel:
-    """Read an ARPA file; compressed ones and "-" will do.
+def read_arpa(path: PathLike, threads: int = 1, unknown: str | None = None) -> ArpaModel:
+    """Read an ARPA file; compressed ones and "-" will do. unknown: the name of the unknown word, if not `<unk>`.
 
     Raises `DataError` with file and line for wrong counts, missing sections, unknown words, bad numbers.
     """
-    return _Reader(path, threads).read()
+    return _Reader(path, threads, unknown).read()
 
 
 class _Reader:
-    def __init__(self, path: PathLike, threads: int) -> None:
+    def __init__(self, path: PathLike, threads: int, unknown: str | None) -> None:
         self.path, self.threads = path, threads
+        self.unknown_names = (unknown.encode(),) if unknown else (b"<unk>", b"<UNK>")
         self.name = display_name(path)
         self.sizes: list[int] = []
         self.words: list[bytes] = []
@@ -259,7 +260,7 @@ class _Reader:
                     word.decode("utf-8")
                 except UnicodeDecodeError:
                     raise self.fault("invalid UTF-8", line) from None
-        self.unknown_name = next((word for word in (b"<unk>", b"<UNK>") if word in self.words), None)
+        self.unknown_name = next((word for word in self.unknown_names if word in self.words), None)
         special = (self.unknown_name, b"<s>", b"</s>")
         plain = [word for word in self.words if word not in special]
         if len(set(self.words)) != len(self.words):

@@ -283,7 +283,7 @@ class Estimator:
     def _write_unigrams(self, sink: Sink, values: Floats, contexts: Shelf | None) -> None:
         size = len(self.source.vocabulary)
         rest = np.full(size, self._no_context(), np.float32)
-        if contexts is not None:
+        if contexts is not None and self.smoothing.method != "stupid-backoff":
             for part in range(self.parts):
                 rows, gammas = contexts.get(part)
                 shift = np.uint64(self.packing.bits * (self.packing.fields - 1))

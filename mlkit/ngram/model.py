@@ -13,7 +13,7 @@ import numpy.typing as npt
 from mlkit.errors import ModelError, UsageError
 from mlkit.formats.arpa import ArpaWriter, read_arpa
 from mlkit.formats.lm_binary import SectionWriter, Sections, is_binary
-from mlkit.formats.lm_words import LmVocabulary
+from mlkit.formats.lm_words import UNKNOWN, LmVocabulary
 from mlkit.formats.streams import PathLike, display_name, open_output
 from mlkit.ngram import kernels_count
 from mlkit.ngram.counting import Packing
@@ -87,6 +87,7 @@ class LanguageModel:
         if len(words[1]) == 1:
             words = (words[0], np.zeros(len(words[0]), np.float32))
         if settings.kind == ADDITIVE:
+            # the history of no words occurs as often as there are tokens
             words[1][0] = settings.made["tokens"]
         sizes = [len(level) for level in levels]
         return cls(vocabulary, settings, sizes, (words[0], words[1]), levels=levels, threads=threads)
@@ -95,6 +96,11 @@ class LanguageModel:
     def order(self) -> int:
         """The longest n-grams of the model."""
         return len(self.sizes)
+
+    @property
+    def knows_unknown(self) -> bool:
+        """Whether the unknown word has a probability."""
+        return self.settings.kind == ADDITIVE or float(self.word_values[UNKNOWN]) > -98.0
 
     @cached_property
     def tables(self) -> Tables:
@@ -259,14 +265,15 @@ class BinarySink:
         self._writer.finish(header)
 
 
-def load_model(path: PathLike, threads: int = 1) -> LanguageModel:
+def load_model(path: PathLike, threads: int = 1, unknown: str | None = None) -> LanguageModel:
     """Load an ARPA file, or a binary model of mlkit (which is mapped into memory).
 
+    unknown: the name of the unknown word in an ARPA file, if it is not `<unk>` or `<UNK>`.
     Raises `ModelError` or `DataError` for what is neither, is cut short, or contradicts itself.
     """
     if is_binary(path):
         return _load_binary(path, threads)
-    arpa = read_arpa(path, threads)
+    arpa = read_arpa(path, threads, unknown)
     settings = ModelSettings(made={"unknown": arpa.has_unknown})
     levels = [Level(level.grams, level.values, level.backoffs) for level in arpa.levels]
     return LanguageModel.of_levels(arpa.vocabulary, settings, levels, threads)
@@ -294,6 +301,9 @@ def _load_binary(path: PathLike, threads: int) -> LanguageModel:
         words = arrays["values 1"], arrays["contexts 1"]
         if len(words[0]) != len(vocabulary) or len(words[1]) != len(vocabulary) or len(header["tables"]) != len(sizes):
             raise ValueError("sizes")
+        if settings.kind == ADDITIVE:
+            words = words[0], words[1].copy()
+            words[1][0] = float(settings.made["tokens"])
     except (KeyError, ValueError, TypeError) as error:
         raise ModelError(f"the model is damaged ({error})", path=display_name(path)) from None
     tables = Tables(whole, offsets, header["tables"])
