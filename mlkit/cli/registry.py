@@ -41,9 +41,13 @@ COMMANDS: dict[str, Entry] = {
     "demo": Entry("mlkit.cli.demo", "Show what mlkit does, on text that every machine has.", TOOLS),
     "completion": Entry("mlkit.cli.completion", "Print shell completions and man pages.", TOOLS),
     "train-w2v": Entry("mlkit.cli.train_w2v", "Learn word vectors from text.", VECTORS),
+    "cooccur": Entry("mlkit.cli.cooccur", "Count which words occur near which.", VECTORS),
+    "train-glove": Entry("mlkit.cli.train_glove", "Learn word vectors from co-occurrences.", VECTORS),
     "vocab": Entry("mlkit.cli.vocab", "Count the words of texts.", VECTORS),
     "vectors": Entry("mlkit.cli.vectors", "Query, evaluate and convert word vectors.", VECTORS),
     "ngram": Entry("mlkit.cli.ngram", "Count n-grams, train and use n-gram language models.", MODELS),
+    "bag": Entry("mlkit.cli.bag", "Bagging, random forests and extremely randomised trees on tables.", TABLES),
+    "boost": Entry("mlkit.cli.boost", "Boosted trees on tables: gradient boosting and AdaBoost.", TABLES),
     "warm": Entry("mlkit.cli.warm", "Compile every kernel ahead of time.", TOOLS),
 }
 

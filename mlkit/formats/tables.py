@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -239,7 +239,9 @@ def _kind_of(data: bytes, path: PathLike) -> str:
     if str(path).endswith((".libsvm", ".svm", ".svmlight")):
         return "libsvm"
     head = data[: 1 << 16].split(b"\n", 2)[:2]
-    return "libsvm" if head[0].strip() and all(_LIBSVM.match(line) for line in head if line.strip()) else "csv"
+    return (
+        "libsvm" if head[0].strip() and all(_LIBSVM.match(line) for line in head if line.strip()) else "csv"
+    )
 
 
 # CSV
@@ -365,9 +367,7 @@ def _read_csv(
     except pl.exceptions.PolarsError as error:
         _check_utf8(data, path, lines, line, form)
         if form.errors != "strict":
-            return _read_csv(
-                data.decode("utf-8", "replace").encode(), names, delimiter, path, line, form
-            )
+            return _read_csv(data.decode("utf-8", "replace").encode(), names, delimiter, path, line, form)
         raise DataError(f"unreadable: {str(error).splitlines()[0]}", path=path, line=line) from None
     return Table(frame, path, line, lines, (*MISSING, *form.missing))
 
@@ -526,3 +526,12 @@ def _read_parquet(data: bytes, path: str, form: TableFormat) -> Table:
     return Table(frame, path, 1, None, (*MISSING, *form.missing))
 
 
+def format_rows(columns: Mapping[str, Any], *, header: bool = True) -> bytes:
+    """Return columns as CSV text; floats are written in their shortest form."""
+    import polars as pl
+
+    return (
+        pl.DataFrame({name: pl.Series(name, values) for name, values in columns.items()})
+        .write_csv(include_header=header)
+        .encode()
+    )

@@ -129,7 +129,13 @@ def fit_samme(
 
 
 def _fit_classes(
-    columns: Any, bins: Bins, target: Reals, classes: int, weights: Reals, settings: AdaBoostSettings, number: int
+    columns: Any,
+    bins: Bins,
+    target: Reals,
+    classes: int,
+    weights: Reals,
+    settings: AdaBoostSettings,
+    number: int,
 ) -> tuple[Tree, Votes, NDArray[np.bool_]]:
     """Grow a tree whose leaves vote for their heaviest class; return it, the votes and which rows it gets wrong."""
     scaled = weights * (len(weights) / weights.sum())

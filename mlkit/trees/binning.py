@@ -97,9 +97,12 @@ class Encoder:
         for entry, count in zip(entries, counts.tolist(), strict=True):
             features.append(
                 Feature(
-                    entry["name"], "categories" in entry, np.array(edges[start : start + count]),
-                    tuple(entry.get("categories", ())), bool(entry["missing"]),
-                )  # fmt: skip
+                    entry["name"],
+                    "categories" in entry,
+                    np.array(edges[start : start + count]),
+                    tuple(entry.get("categories", ())),
+                    bool(entry["missing"]),
+                )
             )
             start += count
         return Encoder(tuple(features))
@@ -251,11 +254,9 @@ def plan_packing(encoder: Encoder) -> Packing:
     stride = np.ones(len(widths), np.int32)
     sizes: list[int] = []
     for place in sorted(range(len(widths)), key=lambda k: -widths[k]):
-        for target, size in enumerate(sizes):
-            if size * widths[place] <= 256:
-                break
-        else:
-            target = len(sizes)
+        fitting = (k for k, size in enumerate(sizes) if size * widths[place] <= 256)
+        target = next(fitting, len(sizes))
+        if target == len(sizes):
             sizes.append(1)
         column[place] = target
         stride[place] = sizes[target]

@@ -78,7 +78,14 @@ class Trees:
                 kernels_predict.add_values(bins[rows], self.roots, *self._walk, self.value, out[rows])
             else:
                 kernels_predict.add_votes(
-                    bins[rows], self.roots, *self._walk, leaves, self.begin, self.classes, self.votes, out[rows]
+                    bins[rows],
+                    self.roots,
+                    *self._walk,
+                    leaves,
+                    self.begin,
+                    self.classes,
+                    self.votes,
+                    out[rows],
                 )
 
         for _ in map_chunks(walk, range(0, len(bins), ROWS), threads):

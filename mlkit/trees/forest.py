@@ -55,7 +55,12 @@ class ForestSettings:
 
     def per_node(self, features: int) -> int:
         """Return how many features a node looks at: all, sqrt, log2, third, a part (0.3) or a number (5)."""
-        named = {"all": features, "sqrt": int(features**0.5), "log2": int(np.log2(features)), "third": features // 3}
+        named = {
+            "all": features,
+            "sqrt": int(features**0.5),
+            "log2": int(np.log2(features)),
+            "third": features // 3,
+        }
         if self.features in named:
             return max(1, named[self.features])
         try:
@@ -63,7 +68,9 @@ class ForestSettings:
         except ValueError:
             number = 0.0
         if number <= 0 or (number > 1 and number != int(number)):
-            raise UsageError(f"--features must be all, sqrt, log2, third, a part or a number, not {self.features!r}")
+            raise UsageError(
+                f"--features must be all, sqrt, log2, third, a part or a number, not {self.features!r}"
+            )
         is_part = number < 1 or "." in self.features
         return min(features, max(1, int(number * features) if is_part else int(number)))
 
@@ -120,16 +127,19 @@ def grow_tree(
         votes = _gather_votes(left[:count], vote_counts[:count], vote_classes, shares)
     else:
         count = kf.grow_means(columns, rows, used, targets, params, state, *nodes)
-    left, feature, threshold, missing, value, gain, counts = (array[:count].copy() for array in nodes)
     tree = Tree(
-        left, feature, threshold, missing, np.full(count, -1, np.int32), np.zeros((0, 4), np.uint64), value,
-        gain, counts,
+        left[:count].copy(), feature[:count].copy(), threshold[:count].copy(), missing[:count].copy(),
+        np.full(count, -1, np.int32), np.zeros((0, 4), np.uint64), value[:count].copy(), gain[:count].copy(),
+        counts[:count].copy(),
     )  # fmt: skip
     return tree, votes
 
 
 def _gather_votes(
-    left: NDArray[np.int32], counts: NDArray[np.int32], classes: NDArray[np.uint16], shares: NDArray[np.float32]
+    left: NDArray[np.int32],
+    counts: NDArray[np.int32],
+    classes: NDArray[np.uint16],
+    shares: NDArray[np.float32],
 ) -> Votes:
     """Bring the leaves' votes, noted at each leaf's first row, into the order of leaves."""
     leaves = np.flatnonzero(left < 0)
@@ -141,7 +151,9 @@ def _gather_votes(
     return sizes, classes[places], shares[places]
 
 
-def order_categories(encoder: Encoder, bins: Bins, target: Reals, classes: int, weights: Reals | None) -> Encoder:
+def order_categories(
+    encoder: Encoder, bins: Bins, target: Reals, classes: int, weights: Reals | None
+) -> Encoder:
     """Return the encoder with categories in the order of their mean target (several classes: of frequency)."""
     if classes > 2:
         return encoder
@@ -149,7 +161,9 @@ def order_categories(encoder: Encoder, bins: Bins, target: Reals, classes: int, 
     for column, feature in enumerate(encoder.features):
         if feature.categorical:
             weight = np.bincount(bins[:, column], weights=weights, minlength=256)
-            total = np.bincount(bins[:, column], weights=target if weights is None else target * weights, minlength=256)
+            total = np.bincount(
+                bins[:, column], weights=target if weights is None else target * weights, minlength=256
+            )
             means = total[: feature.bins] / np.maximum(weight[: feature.bins], 1e-300)
             places[column] = np.argsort(means, kind="stable")
     return encoder.reordered(places)
@@ -199,7 +213,10 @@ def fit_forest(
         unseen = None
         if settings.out_of_bag:
             outside = np.flatnonzero(drawn == 0)
-            unseen = outside, join_trees([grown], None if votes is None else [votes]).sums(bins[outside], outputs)
+            unseen = (
+                outside,
+                join_trees([grown], None if votes is None else [votes]).sums(bins[outside], outputs),
+            )
         return grown, votes, unseen
 
     grown: list[Tree] = []
@@ -238,7 +255,10 @@ def _hard(tree: Tree, votes: Votes | None) -> tuple[Tree, Votes | None]:
     counts, classes, shares = votes
     starts = np.cumsum(counts) - counts
     best = np.array(
-        [start + int(np.argmax(shares[start : start + size])) for start, size in zip(starts, counts, strict=True)]
+        [
+            start + int(np.argmax(shares[start : start + size]))
+            for start, size in zip(starts, counts, strict=True)
+        ]
     )
     ones = np.ones(len(counts))
     return tree, (ones.astype(np.int32), classes[best], ones.astype(np.float32))

@@ -129,7 +129,11 @@ class Workspace:
         )  # fmt: skip
 
     def grow(
-        self, pairs: NDArray[np.float32], rows: Rows, active: NDArray[np.uint8], pool: ThreadPoolExecutor | None
+        self,
+        pairs: NDArray[np.float32],
+        rows: Rows,
+        active: NDArray[np.uint8],
+        pool: ThreadPoolExecutor | None,
     ) -> None:
         """Grow a tree on `rows`; afterwards the leaf tables and self.used tell its shape."""
         grower = self.grower
@@ -156,7 +160,15 @@ class Workspace:
 
         def fill(part: int) -> None:
             kg.accumulate(
-                grower.packed, pairs, self.used, start, end, borders[part], borders[part + 1], whole, self.joint
+                grower.packed,
+                pairs,
+                self.used,
+                start,
+                end,
+                borders[part],
+                borders[part + 1],
+                whole,
+                self.joint,
             )
 
         waiting = [pool.submit(fill, part) for part in range(1, parts)]

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Numbers to bins."""
 
 import numpy as np

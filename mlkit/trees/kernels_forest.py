@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Grow deep trees for bagging and random forests: depth first, best of a few features at every node.
 
 Two classes are regression on 0 and 1 (Gini's gain is twice the variance's). Categories have been put into the
@@ -66,7 +67,9 @@ def _spread(column, rows, start, end, node_bins):
 
 
 @inline
-def _partition(node_bins, threshold, missing_left, rows, weights, targets, start, end, spare_rows, spare_a, spare_b):
+def _partition(
+    node_bins, threshold, missing_left, rows, weights, targets, start, end, spare_rows, spare_a, spare_b
+):
     """Move rows (with their weights and targets) that go left to the front, in order; return the border."""
     border = np.uint64(start)
     others = np.uint64(0)
@@ -119,7 +122,10 @@ def _best_of_means(node_bins, count, weights, targets, start, low, high, missing
                     present -= 1
                     if direction == 1:
                         wl += weights[start + (keys[present] & 255)]
-                        sl += np.float64(weights[start + (keys[present] & 255)]) * targets[start + (keys[present] & 255)]
+                        sl += (
+                            np.float64(weights[start + (keys[present] & 255)])
+                            * targets[start + (keys[present] & 255)]
+                        )
             for i in range(present):
                 at = start + (keys[i] & 255)
                 wl += weights[at]
@@ -194,7 +200,9 @@ def _random_of_means(node_bins, count, weights, targets, start, low, high, missi
 @kernel(
     "i8(const u1[:,:], i4[:], f4[:], f4[:], f8[:], u8[:], i4[:], u2[:], u1[:], u1[:], f4[:], f4[:], i4[:])"
 )
-def grow_means(bins, rows, weights, targets, params, state, left, feature, threshold, missing, value, gain, counts):
+def grow_means(
+    bins, rows, weights, targets, params, state, left, feature, threshold, missing, value, gain, counts
+):
     """Grow one regression tree; return its number of nodes.
 
     bins uint8 [features, all rows]; rows int32: those in the sample; weights float32 and targets float32 in
@@ -341,11 +349,10 @@ def _best_of_classes(node_bins, count, weights, classes, start, missing, least, 
             i = sorted_rows[place] if place >= 0 else sorted_rows[count + place]
             w = np.float64(weights[start + i])
             c = np.int64(classes[start + i])
-            l = lefts[c]
-            r = totals[c] - l
-            ql += w * (2.0 * l + w)
-            qr -= w * (2.0 * r - w)
-            lefts[c] = l + w
+            here = lefts[c]
+            ql += w * (2.0 * here + w)
+            qr -= w * (2.0 * (totals[c] - here) - w)
+            lefts[c] = here + w
             wl += w
             if place < 0:
                 continue
@@ -374,11 +381,11 @@ def _squares(counted, totals, lefts):
     ql = 0.0
     qr = 0.0
     for c in range(counted.size):
-        l = lefts[c] + counted[c]
-        lefts[c] = l
-        ql += l * l
-        r = totals[c] - l
-        qr += r * r
+        here = lefts[c] + counted[c]
+        lefts[c] = here
+        ql += here * here
+        there = totals[c] - here
+        qr += there * there
     return ql, qr
 
 
@@ -515,7 +522,9 @@ def grow_classes(bins, rows, weights, classes, class_count, params, state, left,
         floor = base + 1e-10 * base
         chosen = -1
         pure = total_q >= total_w * total_w * (1.0 - 1e-12)
-        if not (pure or count < min_split or (depth_limit > 0 and depth >= depth_limit) or total_w < 2.0 * least):
+        if not (
+            pure or count < min_split or (depth_limit > 0 and depth >= depth_limit) or total_w < 2.0 * least
+        ):
             tried = 0
             for k in range(features):
                 if tried >= wanted:

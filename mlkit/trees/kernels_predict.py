@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Walk binned rows through trees."""
 
 import numpy as np

@@ -39,7 +39,8 @@ class Loss(ABC):
 
     def predict(self, scores: Reals) -> Reals:
         """Turn scores [outputs, rows] into predictions [rows] or probabilities [rows, classes]."""
-        return scores[0]
+        first: Reals = scores[0]
+        return first
 
     def check(self, target: Reals) -> str | None:
         """Return what is wrong with a target, or None."""
@@ -93,7 +94,8 @@ class Softmax(Loss):
 
     def start(self, target: Reals, weights: Reals | None) -> Reals:
         counts = np.bincount(target.astype(np.int64), weights=weights, minlength=self.outputs)
-        return np.log(np.maximum(counts / counts.sum(), 1e-15))
+        logs: Reals = np.log(np.maximum(counts / counts.sum(), 1e-15))
+        return logs
 
     def _pairs(self, scores: Reals, target: Reals) -> tuple[Reals, Reals]:
         p = softmax(scores)
@@ -124,7 +126,8 @@ class Squared(Loss):
         return scores - target, np.ones_like(scores)
 
     def _losses(self, scores: Reals, target: Reals) -> Reals:
-        return (scores[0] - target) ** 2
+        losses: Reals = (scores[0] - target) ** 2
+        return losses
 
 
 class Quantile(Loss):
@@ -146,7 +149,8 @@ class Quantile(Loss):
     def _losses(self, scores: Reals, target: Reals) -> Reals:
         alpha = self.percentile or 0.5
         over = target - scores[0]
-        return np.maximum(alpha * over, (alpha - 1) * over)
+        losses: Reals = np.maximum(alpha * over, (alpha - 1) * over)
+        return losses
 
 
 class Absolute(Quantile):
@@ -161,7 +165,8 @@ class Absolute(Quantile):
         return np.sign(scores - target), np.ones_like(scores)
 
     def _losses(self, scores: Reals, target: Reals) -> Reals:
-        return np.abs(scores[0] - target)
+        losses: Reals = np.abs(scores[0] - target)
+        return losses
 
 
 class Poisson(Loss):
@@ -177,10 +182,12 @@ class Poisson(Loss):
         return mean - target, mean * np.exp(0.7)
 
     def _losses(self, scores: Reals, target: Reals) -> Reals:
-        return np.exp(scores[0]) - target * scores[0]
+        losses: Reals = np.exp(scores[0]) - target * scores[0]
+        return losses
 
     def predict(self, scores: Reals) -> Reals:
-        return np.exp(scores[0])
+        means: Reals = np.exp(scores[0])
+        return means
 
     def check(self, target: Reals) -> str | None:
         if target.min() < 0:
@@ -201,10 +208,12 @@ class Gamma(Loss):
         return 1 - share, share
 
     def _losses(self, scores: Reals, target: Reals) -> Reals:
-        return target * np.exp(-scores[0]) + scores[0]
+        losses: Reals = target * np.exp(-scores[0]) + scores[0]
+        return losses
 
     def predict(self, scores: Reals) -> Reals:
-        return np.exp(scores[0])
+        means: Reals = np.exp(scores[0])
+        return means
 
     def check(self, target: Reals) -> str | None:
         return "gamma loss needs values above 0" if target.min() <= 0 else None
@@ -216,7 +225,9 @@ CLASSIFICATION = ("logistic", "softmax")
 
 def make_loss(name: str, classes: int = 0, quantile: float = 0.5) -> Loss:
     """Return the loss called `name`."""
-    simple = {"logistic": Logistic, "squared": Squared, "absolute": Absolute, "poisson": Poisson, "gamma": Gamma}
+    simple: dict[str, type[Loss]] = {
+        "logistic": Logistic, "squared": Squared, "absolute": Absolute, "poisson": Poisson, "gamma": Gamma,
+    }  # fmt: skip
     if name == "softmax":
         return Softmax(classes)
     if name == "quantile":

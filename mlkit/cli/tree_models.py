@@ -1,0 +1,138 @@
+"""What `mlkit bag`, `boost` and `stack` do with a trained model: predict, eval, importance, inspect, calibrate, export."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from mlkit.cli import options
+from mlkit.cli import tree_options as t
+from mlkit.cli.output import out
+from mlkit.cli.registry import App
+
+Threshold = Annotated[
+    float,
+    typer.Option(
+        "--threshold", metavar="P", help="Predict the second of two classes from this probability on."
+    ),
+]
+
+
+def run_folds(fit: Callable[..., Any], path: str, values: dict[str, Any], threads: int) -> None:
+    """Cross-validate and print the metrics."""
+    from mlkit.formats.tables import read_table
+    from mlkit.trees.report import fold_metrics
+
+    table = read_table(path, t.table_format(values["delimiter"], values["header"], values["na"]))
+    roles = t.columns(*(values[k] for k in ("target", "weight", "ignore", "id", "categorical", "task")), class_weight=None)
+    with out.progress("Cross-validating") as report:
+        summary, results = fold_metrics(
+            table, fit, roles, folds=values["folds"], seed=values["seed"], group=values["group"],
+            stratified=values["stratified"], threads=threads, progress=report,
+        )  # fmt: skip
+    if values["json"]:
+        metrics = {name: {"mean": mean, "spread": spread} for name, (mean, spread) in summary.items()}
+        out.json(
+            "mlkit/cv", {"folds": results, "metrics": metrics}, {"table": path, "folds": values["folds"]}
+        )
+    else:
+        rows = ((name, f"{mean:.6g}", f"{spread:.3g}") for name, (mean, spread) in summary.items())
+        out.table(("metric", "mean", "spread"), rows)
+
+
+def add_model_commands(app: App, kind: str, *, trees: bool = True) -> None:
+    """Add the commands that use a model of `kind` to `app`."""
+    load = _loader(kind)
+
+    @app.command()
+    def predict(
+        model: t.ModelArgument, table: t.TableArgument = "-", output: options.Output = "-",
+        proba: Annotated[bool, typer.Option("--proba", help="Add the probability of every class.")] = False,
+        raw: Annotated[bool, typer.Option("--raw", help="Scores before the link, such as log odds.")] = False,
+        leaf: Annotated[bool, typer.Option("--leaf", help="The leaf of every tree.")] = False,
+        id: t.Id = None, threshold: Threshold = 0.5, delimiter: t.Delimiter = None, header: t.Header = None,
+        na: t.Missing = None, errors: options.Errors = options.TextErrors.strict, threads: options.Threads = None,
+    ) -> None:  # fmt: skip
+        """Predict every row of a table, in order; columns are matched by name.
+
+        Columns named by --id are copied. Reads and writes a part at a time.
+
+        \b
+        Example:
+          mlkit KIND predict MODEL test.csv --proba > predictions.csv
+        """
+        from mlkit.formats.streams import open_output, refuse_same_file
+        from mlkit.threads import thread_count
+        from mlkit.trees.report import prediction_blocks
+
+        refuse_same_file(output, [model, table])
+        form = t.table_format(delimiter, header, na, errors)
+        what = "leaf" if leaf else "raw" if raw else "proba" if proba else "class"
+        loaded = load(model)
+        blocks = prediction_blocks(
+            loaded, table, form, what, keep=t.split(id), threshold=threshold, threads=thread_count(threads)
+        )
+        first = next(blocks)  # nothing is written before a first part has been predicted
+        with open_output(output) as stream:
+            stream.write(first)
+            for block in blocks:
+                stream.write(block)
+
+    @app.command("eval")
+    def evaluate(
+        model: t.ModelArgument, table: t.TableArgument = "-", target: t.TargetOrModels = None, weight: t.Weight = None,
+        threshold: Threshold = 0.5, delimiter: t.Delimiter = None, header: t.Header = None, na: t.Missing = None,
+        errors: options.Errors = options.TextErrors.strict, threads: options.Threads = None,
+        json: options.Json = False,
+    ) -> None:  # fmt: skip
+        """Measure a model on a table: accuracy, log loss, AUC, F1, confusion matrix; RMSE, MAE, R2.
+
+        \b
+        Example:
+          mlkit KIND eval MODEL test.csv --json
+        """
+        from mlkit.threads import thread_count
+        from mlkit.trees.report import evaluate_table
+
+        form = t.table_format(delimiter, header, na, errors)
+        found = evaluate_table(load(model), table, form, target, weight, threshold, thread_count(threads))
+        if json:
+            out.json("mlkit/eval", found, {"model": model, "table": table, "threshold": threshold})
+            return
+        classes, confusion = found.pop("classes", []), found.pop("confusion", [])
+        out.table(("metric", "value"), ((name, t.figure(value)) for name, value in found.items()))
+        if classes:
+            out.line("")
+            out.table(
+                ("true \\ predicted", *classes),
+                ((name, *row) for name, row in zip(classes, confusion, strict=True)),
+            )
+
+    predict.__doc__ = _for_kind(predict.__doc__, kind)
+    evaluate.__doc__ = _for_kind(evaluate.__doc__, kind)
+    for command in app.registered_commands:
+        if command.callback in (predict, evaluate):
+            command.help = command.callback.__doc__
+    if trees:
+        from mlkit.cli.tree_views import add_view_commands
+
+        add_view_commands(app, kind)
+
+
+def _loader(kind: str) -> Callable[[str], Any]:
+    def load(path: str) -> Any:
+        if kind == "stack":
+            from mlkit.stacking import load_stack
+
+            return load_stack(path)
+        from mlkit.trees import load_predictor
+
+        return load_predictor(path, (kind,))
+
+    return load
+
+
+def _for_kind(text: str | None, kind: str) -> str:
+    return (text or "").replace("KIND", kind).replace("MODEL", f"{kind}.model")

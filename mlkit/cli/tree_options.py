@@ -1,0 +1,154 @@
+"""Options that the commands on tables share, each declared once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mlkit.cli.output import out
+
+if TYPE_CHECKING:
+    from mlkit.formats.tables import TableFormat
+    from mlkit.trees import Columns
+
+TABLE, TREE, SAMPLE = "Table", "Trees", "Sampling"
+
+TableArgument = Annotated[
+    str, typer.Argument(help="Table: CSV, TSV, LibSVM or Parquet; '-' is stdin.", show_default=False)
+]
+ModelArgument = Annotated[str, typer.Argument(help="Model file.", show_default=False)]
+ModelOutput = Annotated[
+    str, typer.Option("--output", "-o", metavar="FILE", help="The model file.", show_default=False)
+]
+Target = Annotated[
+    str,
+    typer.Option(
+        "--target", metavar="NAME|N", help="Column to learn, by name or number from 1.", show_default=False
+    ),
+]
+TargetOrModels = Annotated[
+    str | None,
+    typer.Option("--target", metavar="NAME", help="Column with the truth.", show_default="the model's"),
+]
+Weight = Annotated[
+    str | None, typer.Option("--weight", metavar="NAME", rich_help_panel=TABLE, help="Column of row weights.")
+]
+Ignore = Annotated[
+    str | None, typer.Option("--ignore", metavar="A,B", rich_help_panel=TABLE, help="Columns to leave out.")
+]
+Categorical = Annotated[
+    str | None,
+    typer.Option(
+        "--categorical", metavar="A,B", rich_help_panel=TABLE, help="Columns of numbers that are categories."
+    ),
+]
+Id = Annotated[
+    str | None,
+    typer.Option("--id", metavar="A,B", rich_help_panel=TABLE, help="Columns that only name rows."),
+]
+Delimiter = Annotated[
+    str | None,
+    typer.Option(
+        "--delimiter", metavar="C", rich_help_panel=TABLE, help="Field separator.", show_default="found out"
+    ),
+]
+Header = Annotated[
+    bool | None,
+    typer.Option(
+        "--header/--no-header", rich_help_panel=TABLE, help="Whether the first line names columns.",
+        show_default="found out",
+    ),
+]  # fmt: skip
+Missing = Annotated[
+    str | None,
+    typer.Option(
+        "--na",
+        metavar="A,B",
+        rich_help_panel=TABLE,
+        help="More words for missing (besides empty, NA, NaN, ?, null).",
+    ),
+]
+Task = Annotated[
+    str,
+    typer.Option(
+        "--task", metavar="TASK", help="classification, regression, or auto: what the target looks like."
+    ),
+]
+ClassWeight = Annotated[
+    str | None,
+    typer.Option(
+        "--class-weight", metavar="SPEC", rich_help_panel=SAMPLE, help="'balanced', or CLASS=WEIGHT,..."
+    ),
+]
+Rounds = Annotated[
+    int, typer.Option("--rounds", "-n", min=1, metavar="N", help="Rounds of boosting, or models of a bag.")
+]
+Bins = Annotated[
+    int, typer.Option("--bins", min=2, max=255, metavar="N", rich_help_panel=TREE, help="Bins per column.")
+]
+MaxDepth = Annotated[
+    int | None,
+    typer.Option(
+        "--max-depth", min=0, metavar="N", rich_help_panel=TREE, help="Depth of trees, 0 for no bound."
+    ),
+]
+Rows = Annotated[
+    float,
+    typer.Option(
+        "--rows", metavar="PART", rich_help_panel=SAMPLE, help="Part of the rows that a round or model draws."
+    ),
+]
+Folds = Annotated[int, typer.Option("--folds", "-k", min=2, metavar="K", help="Number of folds.")]
+Group = Annotated[
+    str | None, typer.Option("--group", metavar="NAME", help="Column whose equal values stay in one fold.")
+]
+Stratified = Annotated[
+    bool, typer.Option("--stratified/--shuffled", help="Deal every class out evenly over the folds.")
+]
+
+
+def split(text: str | None) -> tuple[str, ...]:
+    """Return the parts of ``a,b``."""
+    return tuple(part for part in (text or "").split(",") if part)
+
+
+def table_format(
+    delimiter: str | None, header: bool | None, missing: str | None, errors: Any = None
+) -> TableFormat:
+    """Return how a table is written down."""
+    from mlkit.formats.tables import TableFormat
+
+    mark = {"\\t": "\t", "tab": "\t"}.get(delimiter or "", delimiter)
+    return TableFormat(
+        delimiter=mark, header=header, missing=split(missing), errors=getattr(errors, "value", "strict")
+    )
+
+
+def columns(
+    target: str, weight: str | None, ignore: str | None, ids: str | None, categorical: str | None, task: str,
+    class_weight: str | None, bins: int = 255,
+) -> Columns:  # fmt: skip
+    """Return which columns play which part."""
+    from mlkit.trees import Columns
+
+    return Columns(
+        target, weight, (*split(ignore), *split(ids)), split(categorical), task, class_weight, bins
+    )
+
+
+def tell(model: Any) -> None:
+    """Say on stderr what has been learnt."""
+    kind = f"{len(model.classes)} classes" if model.classes else "a number"
+    out.words(f"target {model.target!r} ({kind}), {len(model.names)} columns")
+    for name, value in (getattr(model, "metrics", None) or {}).items():
+        if isinstance(value, dict):
+            shown = ", ".join(f"{key} {figure(part)}" for key, part in value.items())
+            out.words(f"{name.replace('_', ' ')}: {shown}")
+        else:
+            out.words(f"{name.replace('_', ' ')}: {figure(value)}")
+
+
+def figure(value: Any) -> str:
+    """Return a number as a table shows it."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
