@@ -22,7 +22,7 @@ from mlkit.progress import Progress, Report, silent
 
 RESTRICT_VOCAB = 300_000
 _BATCH = 512
-_TILE = 1 << 21  # scores held at a time
+_TILE = 1 << 20  # scores held at a time
 _CLOSE = 2e-6  # two scores nearer than this may change places by rounding
 _SHOWN = 5  # gensim looks at this many predictions
 

@@ -217,8 +217,11 @@ def _cosine_tile(vectors: KeyedVectors, targets: Matrix, begin: int, end: int) -
     lengths = vectors.lengths(begin, end)
     usable = (lengths > 0) & np.isfinite(lengths)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        tile: Matrix = targets @ vectors.matrix[begin:end].T
-        tile /= lengths
+        if len(targets) > vectors.dimension:
+            # fewer divisions in the vectors than in the products
+            tile: Matrix = targets @ (vectors.matrix[begin:end] / lengths[:, None]).T
+        else:
+            tile = targets @ vectors.matrix[begin:end].T / lengths
     if not usable.all():
         tile[:, ~usable] = -np.inf
     return tile

@@ -7,14 +7,25 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from tests.benchmarks.harness import Best, Table, data, measure, mlkit_command, python_command, ratio, verdict
 
 TITLE = "Word vectors: files, queries, evaluation"
 PEERS = ("gensim", "numpy", "numba")
 WORDS, DIMENSION = 75_000, 100
 
+# a random direction for each word, plus one for each of 500 groups
+MAKE = """
+import sys; from pathlib import Path; import numpy as np
+from mlkit.formats.vectors import save_vectors
+folder, dimension = Path(sys.argv[1]), int(sys.argv[2])
+words = [line.split("\\t")[0] for line in (folder / "vocab").read_text().split("\\n") if line]
+generator = np.random.default_rng(1)
+matrix = generator.standard_normal((len(words), dimension), dtype=np.float32)
+matrix += generator.standard_normal((500, dimension), dtype=np.float32)[generator.integers(0, 500, len(words))]
+for suffix in ("txt", "bin", "safetensors"):
+    save_vectors(folder / f"v.{suffix}", words, matrix)
+(folder / "queries").write_text("\\n".join(words))
+"""
 GENSIM_LOAD = """
 import sys; from gensim.models import KeyedVectors
 if len(sys.argv) > 1: KeyedVectors.load_word2vec_format(sys.argv[1], binary=sys.argv[1].endswith("bin"))
@@ -51,19 +62,11 @@ def run() -> Iterator[Table]:
 
 
 def _make_vectors(folder: Path) -> None:
-    """Write vectors with real words and a random direction each, plus one for each group of words."""
-    from mlkit.formats.vectors import save_vectors
-
+    """Write vectors with real words; a child does it, for a big parent would show in the peaks of its children."""
     corpus = data("corpus/enwiki.100mb.norm.txt")
-    counts = measure(mlkit_command("vocab", corpus, "--max-size", WORDS)).stdout.decode()
-    words = [line.split("\t")[0] for line in counts.splitlines()]
-    generator = np.random.default_rng(1)
-    matrix = generator.standard_normal((len(words), DIMENSION), dtype=np.float32)
-    matrix += generator.standard_normal((500, DIMENSION), dtype=np.float32)[
-        generator.integers(0, 500, len(words))
-    ]
-    for suffix in ("txt", "bin", "safetensors"):
-        save_vectors(folder / f"v.{suffix}", words, matrix)
+    measure(mlkit_command("vocab", corpus, "--max-size", WORDS, "-o", folder / "vocab"))
+    measure(python_command(MAKE, folder, DIMENSION))
+    words = (folder / "queries").read_text().split()
     (folder / "queries").write_text("\n".join(words[100:1100]) + "\n")
 
 
