@@ -13,9 +13,7 @@ class Step:
     command: str
 
 
-NEIGHBOURHOODS = "red green blue one two three four five row column matrix vector array string integer float"
-    "red green blue black white one two three four five row column matrix vector array string integer float"
-)
+WORDS = "red green blue one two three four five row column matrix vector array string integer float"
 
 STEPS = (
     Step(
@@ -25,9 +23,11 @@ STEPS = (
     Step("Which words are used like 'red'?", "mlkit vectors nn vectors.txt red -k 6"),
     Step("... like 'cosine'?", "mlkit vectors nn vectors.txt cosine -k 6"),
     Step("... like 'thread'?", "mlkit vectors nn vectors.txt thread -k 6"),
-    Step(
-        "'row' is to 'rows' as 'column' is to ...?", "mlkit vectors analogy vectors.txt row rows column -k 3"
-    ),
-    Step("A picture of some neighbourhoods", f"mlkit vectors plot vectors.txt {NEIGHBOURHOODS} --oov skip -o words.svg"),
-    Step("The same picture here", f"mlkit vectors plot vectors.txt {NEIGHBOURHOODS} --oov skip"),
+    Step("'row' is to 'rows' as 'column' is to ...?", "mlkit vectors analogy vectors.txt row rows column -k 3"),
+    Step("A picture of some neighbourhoods", f"mlkit vectors plot vectors.txt {WORDS} -o words.svg"),
+    Step("The same picture here", f"mlkit vectors plot vectors.txt {WORDS}"),
+    Step("Learn subword pieces", "mlkit bpe learn corpus.txt -o tokenizer.json --vocab-size 4000"),
+    Step("... and see how they cut words", "mlkit bpe inspect -m tokenizer.json unparsable multithreading"),
+    Step("Learn a language model of words", "mlkit ngram train corpus.txt -o words.lm --order 3"),
+    Step("... and let it write", "mlkit ngram generate words.lm --beam 5 --length 12 --prefix 'returns the'"),
 )
