@@ -44,6 +44,11 @@ COMMANDS: dict[str, Entry] = {
     "cooccur": Entry("mlkit.cli.cooccur", "Count which words occur near which.", VECTORS),
     "train-glove": Entry("mlkit.cli.train_glove", "Learn word vectors from co-occurrences.", VECTORS),
     "vocab": Entry("mlkit.cli.vocab", "Count the words of texts.", VECTORS),
+    "fasttext": Entry(
+        "mlkit.cli.fasttext",
+        "Train word vectors and text classifiers as fastText does, and use its models.",
+        VECTORS,
+    ),
     "vectors": Entry("mlkit.cli.vectors", "Query, evaluate and convert word vectors.", VECTORS),
     "ngram": Entry("mlkit.cli.ngram", "Count n-grams, train and use n-gram language models.", MODELS),
     "bag": Entry("mlkit.cli.bag", "Bagging, random forests and extremely randomised trees on tables.", TABLES),

@@ -28,7 +28,7 @@ from mlkit.embeddings import kernels_cooccur as kernels
 from mlkit.errors import DataError, ModelError, UsageError
 from mlkit.formats.cooccurrence import RECORD, Bytes, Cooccurrences, RowWriter, row_writer
 from mlkit.formats.corpus import EncodedCorpus, encode_corpus, memory_left, prepare_corpus
-from mlkit.formats.streams import Errors, PathLike, open_output
+from mlkit.formats.streams import Errors, PathLike, is_standard, open_output
 from mlkit.formats.vocabulary import Ints, Vocabulary, raw
 from mlkit.progress import Progress, Report, silent
 from mlkit.threads import map_chunks
@@ -80,6 +80,8 @@ def count_cooccurrences(
     """
     if window < 1:
         raise UsageError(f"the window must be at least 1, not {window}")
+    if format == "mlkit" and is_standard(output):
+        raise UsageError("mlkit's co-occurrence format needs a file; --format glove can be written to a pipe")
     if shard is not None and vocabulary is None:
         raise UsageError("--shard needs --vocab: all shards must number words alike")
     if vocabulary is None:
@@ -132,7 +134,7 @@ def merge_cooccurrences(
     names = ("vocabulary", "scale", "window", "symmetric", "distance_weighting")
     facts = {name: first.header[name] for name in names[1:]}
     for part in parts:
-        _check(part)
+        check_rows(part)
         for name in names:
             if part.header[name] != first.header[name]:
                 raise ModelError(f"differs from {first.path} in its {name}", path=part.path)
@@ -160,7 +162,7 @@ def _tables(words: int) -> tuple[npt.NDArray[np.uint64], Bytes, npt.NDArray[np.u
     return np.zeros(8 * len(flags), np.uint64), flags, flags.view(np.uint64)
 
 
-def _check(matrix: Cooccurrences) -> Ints:
+def check_rows(matrix: Cooccurrences) -> Ints:
     """Check that every row can be read safely; return the number of entries of each row of the full matrix."""
     degrees = np.zeros(matrix.words, np.int64)
     faulty = int(kernels.check_rows(matrix.data, matrix.words, matrix.words, matrix.symmetric, degrees))
@@ -308,7 +310,7 @@ def _target(output: PathLike, format: str, tmp_dir: str | None) -> Iterator[RowW
 
 def write_glove(matrix: Cooccurrences, output: PathLike, block: int = 1 << 27) -> None:
     """Write a matrix as GloVe's records, sorted by word and context; `block` bytes of records at a time."""
-    degrees = _check(matrix)
+    degrees = check_rows(matrix)
     ends = np.zeros(matrix.words + 1, np.int64)
     np.cumsum(degrees, out=ends[1:])
     with open_output(output) as target:

@@ -242,3 +242,23 @@ def write_records(data, rows, symmetric, first, last, scale, heads, ints, values
                 put_record(row, column, value, heads, first, ints, values)
             if symmetric and column != row and column >= first and column < last:
                 put_record(column, row, value, heads, first, ints, values)
+
+
+@kernel("i8(const u1[:], i8, i8, f8, i4[:], i4[:], f8[:])")
+def read_rows(data, first, last, scale, words, contexts, weights):
+    """Read rows first..last-1 from `data` into records (from 0 on) as stored; return how many there are."""
+    at = ZERO
+    n = U8(0)
+    for row in range(first, last):
+        following = ZERO
+        while True:
+            step, at = get_number(data, at)
+            if step == ZERO:
+                break
+            units, at = get_number(data, at)
+            following += step
+            words[n] = np.int32(row)
+            contexts[n] = np.int32(following - ONE)
+            weights[n] = np.float64(units) / scale
+            n += ONE
+    return np.int64(n)

@@ -16,6 +16,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -147,7 +148,7 @@ def row_writer(path: PathLike) -> Iterator[RowWriter]:
 
 def map_records(path: PathLike) -> npt.NDArray[Any]:
     """Map a file of GloVe's records; raises `ModelError` for a size that is no multiple of 16."""
-    size = os.path.getsize(path)
+    size = Path(path).stat().st_size
     if size % RECORD.itemsize:
         raise ModelError(f"is not a file of GloVe's records: {size} bytes are no multiple of 16", path=path)
     if not size:

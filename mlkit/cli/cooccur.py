@@ -1,0 +1,131 @@
+"""`mlkit cooccur`: count which words occur near which; `mlkit cooccur merge`: add up shards."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mlkit.cli import options
+from mlkit.cli.default_group import app_with_default
+from mlkit.cli.output import out
+
+if TYPE_CHECKING:
+    from mlkit.embeddings.cooccur import CooccurrenceCounts
+
+app = app_with_default("Count which words occur near which.", default="count")
+
+
+class Format(StrEnum):
+    """Kinds of co-occurrence files."""
+
+    mlkit = "mlkit"
+    glove = "glove"
+
+
+OutputFile = Annotated[
+    str, typer.Option("--output", "-o", metavar="FILE", help="The co-occurrences.", show_default=False)
+]
+FormatOption = Annotated[
+    Format,
+    typer.Option("--format", help="mlkit's compact rows with the vocabulary, or GloVe's 16-byte records."),
+]
+
+
+@app.command()
+def count(
+    corpus: Annotated[
+        list[str], typer.Argument(help="Texts: files, folders, '-' for stdin.", show_default=False)
+    ],
+    output: OutputFile,
+    format: FormatOption = Format.mlkit,
+    window: Annotated[int, typer.Option("--window", min=1, metavar="N", help="Largest distance.")] = 15,
+    symmetric: Annotated[
+        bool,
+        typer.Option("--symmetric/--left-to-right", help="Count both neighbours, or those to the right."),
+    ] = True,
+    distance_weighting: Annotated[
+        bool, typer.Option("--distance-weighting/--flat", help="Weigh by 1/distance, or all alike.")
+    ] = True,
+    vocab: Annotated[
+        str | None,
+        typer.Option("--vocab", metavar="FILE", help="Words of 'mlkit vocab', instead of counting."),
+    ] = None,
+    min_count: Annotated[
+        int, typer.Option("--min-count", min=1, metavar="N", help="Leave out rarer words.")
+    ] = 5,
+    max_vocab: Annotated[
+        int | None,
+        typer.Option(
+            "--max-vocab", min=1, metavar="N", help="Keep the N most frequent words.", show_default="all"
+        ),
+    ] = None,
+    lower: Annotated[bool, typer.Option("--lower", help="Lowercase the text.", show_default=False)] = False,
+    errors: options.Errors = options.TextErrors.strict,
+    memory: options.Memory = None,
+    tmp_dir: options.TmpDir = None,
+    threads: options.Threads = None,
+    shard: options.Shard = None,
+) -> None:
+    """Count which words occur near which.
+
+    Sentences end at line ends; words outside the vocabulary are left out before distances are measured, as in
+    GloVe. Sums are exact: the result does not depend on --threads, --memory or shards.
+
+    --memory bounds the whole process (from about 220M on); what exceeds it goes to sorted parts in --tmp-dir,
+    which are added up in the end.
+
+    --shard I/N counts one part of the input, with a common --vocab; 'mlkit cooccur merge' adds the parts up to the
+    same bytes as one run.
+
+    \b
+    Example:
+      mlkit cooccur corpus.txt -o cooc.bin --window 15 --memory 1G
+      mlkit train-glove cooc.bin -o vectors.txt
+    """
+    from mlkit.embeddings.cooccur import count_cooccurrences
+    from mlkit.formats.corpus import Vocabulary
+    from mlkit.formats.streams import refuse_same_file
+    from mlkit.threads import thread_count
+
+    refuse_same_file(output, [*corpus, *([vocab] if vocab else [])])
+    with out.progress("Counting") as progress:
+        counts = count_cooccurrences(
+            corpus, output, window=window, symmetric=symmetric, distance_weighting=distance_weighting,
+            vocabulary=Vocabulary.load(vocab) if vocab else None, min_count=min_count, max_size=max_vocab,
+            lower=lower, errors=errors.value, format=format.value, threads=thread_count(threads),
+            memory=options.size(memory) if memory else None, tmp_dir=tmp_dir,
+            shard=options.shard(shard) if shard else None, progress=progress,
+        )  # fmt: skip
+    _tell(counts)
+
+
+@app.command()
+def merge(
+    parts: Annotated[list[str], typer.Argument(help="Co-occurrence files of shards.", show_default=False)],
+    output: OutputFile,
+    format: FormatOption = Format.mlkit,
+    tmp_dir: options.TmpDir = None,
+) -> None:
+    """Add up co-occurrence files, such as those of shards; also turns one into GloVe's records.
+
+    \b
+    Example:
+      mlkit vocab corpus.txt --min-count 5 -o vocab.txt
+      mlkit cooccur corpus.txt --vocab vocab.txt --shard 1/2 -o part1.bin
+      mlkit cooccur corpus.txt --vocab vocab.txt --shard 2/2 -o part2.bin
+      mlkit cooccur merge part1.bin part2.bin -o cooc.bin
+      mlkit cooccur merge cooc.bin --format glove -o cooccurrence.bin
+    """
+    from mlkit.embeddings.cooccur import merge_cooccurrences
+    from mlkit.formats.streams import refuse_same_file
+
+    refuse_same_file(output, parts)
+    with out.progress("Merging") as progress:
+        counts = merge_cooccurrences(parts, output, format=format.value, tmp_dir=tmp_dir, progress=progress)
+    _tell(counts)
+
+
+def _tell(counts: CooccurrenceCounts) -> None:
+    out.words(f"{counts.words:,} words, {counts.tokens:,} tokens, {counts.records:,} records")
