@@ -27,7 +27,7 @@ STEPS = (
     Step("A picture of some neighbourhoods", f"mlkit vectors plot vectors.txt {WORDS} -o words.svg"),
     Step("The same picture here", f"mlkit vectors plot vectors.txt {WORDS}"),
     Step("Learn subword pieces", "mlkit bpe learn corpus.txt -o tokenizer.json --vocab-size 4000"),
-    Step("... and see how they cut words", "mlkit bpe inspect -m tokenizer.json unparsable multithreading"),
-    Step("Learn a language model of words", "mlkit ngram train corpus.txt -o words.lm --order 3"),
-    Step("... and let it write", "mlkit ngram generate words.lm --beam 5 --length 12 --prefix 'returns the'"),
+    Step("... and see how they cut words", "mlkit bpe inspect tokenizer.json unparsable multithreading"),
+    Step("Learn a language model of words", "mlkit ngram train corpus.txt -o words.bin --order 3"),
+    Step("... and let it write", "mlkit ngram generate words.bin --beam 5 --length 12 --prefix 'returns the'"),
 )
