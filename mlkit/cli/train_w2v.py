@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ from mlkit.cli.output import out
 from mlkit.cli.registry import App
 
 if TYPE_CHECKING:
+    from mlkit.embeddings.word2vec import Settings
     from mlkit.embeddings.word2vec_texts import Trained
 
 app = App(help="Learn word vectors from text.")
@@ -176,18 +178,20 @@ def train_w2v(
         trained = train_texts(
             texts, settings, threads=threads, checkpoints=checkpoints, resume=resume, progress=progress
         )
-    _write(trained, output, format, save_output_vectors, json, corpus)
+    _write(trained, output, format, save_output_vectors)
+    _tell(trained, json, settings, corpus, output)
 
 
-def _write(
-    trained: Trained, output: str, format: Format | None, outputs: str | None, json: bool, corpus: list[str]
-) -> None:
+def _write(trained: Trained, output: str, format: Format | None, outputs: str | None) -> None:
     from mlkit.formats.vectors import save_vectors
 
     kind = format.value if format else None
     save_vectors(output, trained.words, trained.vectors, kind)
     if outputs is not None:
         save_vectors(outputs, trained.vocabulary.words(), trained.output_vectors, kind)
+
+
+def _tell(trained: Trained, json: bool, settings: Settings, corpus: list[str], output: str) -> None:
     record = trained.record
     for epoch, held_out in record.valid_losses:
         out.words(f"epoch {epoch:g}: held-out loss {held_out:.4f}")
@@ -198,7 +202,7 @@ def _write(
     if json:
         summary = {
             "words": len(trained.words), "losses": record.losses, "valid_losses": record.valid_losses,
-            "words_read": record.words, "seconds": record.seconds, "stopped_early": record.stopped_early,
-            "corpus": corpus, "output": output,
+            "words_read": record.words, "seconds": record.seconds, "cpu_seconds": record.cpu_seconds,
+            "stopped_early": record.stopped_early, "corpus": corpus, "output": output,
         }  # fmt: skip
-        out.json("mlkit.train-w2v", summary)
+        out.json("mlkit.train-w2v", summary, asdict(settings))

@@ -106,7 +106,8 @@ class WordVectors:
     """The result: vectors, output vectors (of words, or of inner nodes for hierarchical softmax), and the record.
 
     vectors, outputs: float32 [words or nodes, dim], views of padded rows. losses: mean loss per prediction of each
-    epoch begun; valid_losses: (epoch, held-out loss); words: words read; seconds: time spent in training.
+    epoch begun; valid_losses: (epoch, held-out loss); words: words read; seconds, cpu_seconds: time spent in
+    training, by the clock and by all threads.
     """
 
     vectors: Matrix
@@ -115,6 +116,7 @@ class WordVectors:
     valid_losses: list[tuple[float, float]]
     words: int
     seconds: float
+    cpu_seconds: float
     stopped_early: bool
 
 
@@ -224,7 +226,7 @@ class _Run:
 
     def train(self) -> WordVectors:
         """Go through the chunks; between looks at the held-out data threads run freely."""
-        began = time.perf_counter()
+        began, began_cpu = time.perf_counter(), time.process_time()
         looks = self._looks()
         while self.state.done < len(self.chunks) and not self._out_of_patience():
             until = next((look for look in looks if look > self.state.done), len(self.chunks))
@@ -243,6 +245,7 @@ class _Run:
             valid_losses=state.valid,
             words=self._words_read(),
             seconds=time.perf_counter() - began,
+            cpu_seconds=time.process_time() - began_cpu,
             stopped_early=self.state.done < len(self.chunks),
         )
 
