@@ -11,7 +11,7 @@ from typing import Any
 
 from mlkit.version import __version__
 
-ROOMS = ("bpe", "embeddings", "formats", "metrics", "ngram", "plots")
+ROOMS = ("bpe", "embeddings", "fasttext", "formats", "metrics", "ngram", "plots")
 
 __all__ = ["ROOMS", "__version__"]
 

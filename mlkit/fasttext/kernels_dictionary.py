@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Text bytes -> numbered tokens: fastText's tokeniser and token hash over a growing open-addressing table."""
 
 from __future__ import annotations

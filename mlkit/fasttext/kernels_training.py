@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Training steps of fastText: the mean of input rows against output rows, in groups of sixteen.
 
 Matrices are flat; rows are padded to a multiple of sixteen floats (`size`), the number of output rows to a multiple of

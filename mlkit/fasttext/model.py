@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -223,6 +223,23 @@ def save(path: str | os.PathLike[str], model: Model) -> None:
     )
     with open_output(path) as stream:
         write_fasttext(stream, file, blocks)
+
+
+def compacted(model: Model) -> Model:
+    """Return the model without the buckets whose rows are all zeros: those that training did not touch.
+
+    Of a classifier of the original, whose untouched rows hold random numbers, nothing can be left out.
+    """
+    if model.buckets is not None or isinstance(model.input, QuantMatrix):
+        return model
+    words = model.word_count
+    used = [np.zeros(0, np.int64)]
+    for start in range(words, len(model.input), BLOCK_ROWS):
+        block = model.input[start : start + BLOCK_ROWS]
+        used.append(np.flatnonzero(block.any(axis=1)) + start - words)
+    buckets = np.concatenate(used).astype(np.int32)
+    rows = np.concatenate([np.arange(words), buckets.astype(np.int64) + words])
+    return replace(model, input=model.input[rows], buckets=buckets)
 
 
 def _spread(model: Model, rows: int) -> Iterator[Floats]:

@@ -1,0 +1,153 @@
+"""`mlkit fasttext`: train, as the original does; the other commands are in `fasttext_use`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from mlkit.cli import fasttext_options as o
+from mlkit.cli import fasttext_use, options
+from mlkit.cli.fasttext_options import Original, app
+from mlkit.cli.output import out
+
+if TYPE_CHECKING:
+    from mlkit.fasttext.training import Job, Result
+
+__all__ = ["app", "fasttext_use"]
+
+
+@app.command(cls=Original)
+def supervised(
+    context: typer.Context, input: o.Input, output: o.OutputName, lr: o.Lr = 0.1, dim: o.Dim = 100,
+    ws: o.Ws = 5, epoch: o.Epoch = 5, min_count: o.MinCount = 1, min_count_label: o.MinCountLabel = 0,
+    neg: o.Neg = 5, word_ngrams: o.WordNgrams = 1, loss: o.Loss = "softmax", bucket: o.Bucket = 2_000_000,
+    minn: o.Minn = 0, maxn: o.Maxn = 0, sample: o.Sample = 1e-4, label: o.Label = "__label__",
+    pretrained_vectors: o.Pretrained = None, lr_update_rate: o.LrUpdateRate = 100, shuffle: o.Shuffle = True,
+    valid: o.Valid = None, patience: o.Patience = 0, autotune_validation: o.Validation = None,
+    autotune_metric: o.Metric = "f1", autotune_predictions: o.Predictions = 1,
+    autotune_duration: o.Duration = 300, autotune_modelsize: o.ModelSize = "", autotune_trials: o.Trials = 0,
+    save_output: o.SaveOutput = False, native: o.Native = False, no_vec: o.NoVec = False,
+    checkpoint: options.Checkpoint = None, checkpoint_every: options.CheckpointEvery = 600,
+    resume: options.Resume = False, tmp_dir: options.TmpDir = None, threads: o.Threads = None,
+    seed: options.Seed = 1, json: options.Json = False,
+) -> None:  # fmt: skip
+    """Train a classifier on lines with __label__ tokens.
+
+    \b
+    Example:
+      mlkit fasttext supervised -input cooking.train.txt -output model -lr 1.0 -epoch 25 -wordNgrams 2
+    """
+    from mlkit.errors import UsageError
+    from mlkit.fasttext.supervised import train_supervised
+
+    settings = _settings("supervised", context.params)
+    with out.progress("Training") as report:
+        job = _job(context.params, report)
+        if autotune_validation is not None:
+            from mlkit.fasttext.autotune import Search, autotune
+
+            if valid or resume or checkpoint:
+                raise UsageError("autotune goes with neither --valid nor checkpoints")
+            fixed = {name for name in context.params if _given(context, name)}
+            search = Search(
+                autotune_validation, autotune_metric, autotune_predictions, autotune_duration,
+                options.size(autotune_modelsize) if autotune_modelsize else None, autotune_trials,
+            )  # fmt: skip
+            tuned = autotune(input, settings, search, fixed, job, say=out.detail)
+            out.words(f"best of {tuned.trials} trials: {tuned.score:.4f} {autotune_metric}, {tuned.described}")
+            if tuned.quantised is not None:
+                _write(output, tuned.quantised, suffix=".ftz", native=False)
+                return
+            result = tuned.result
+        else:
+            score = fasttext_use.scorer(valid) if valid else None
+            result = train_supervised(input, settings, job, score=score, patience=patience)
+    _finish(output, result, context.params)
+
+
+def _train_vectors(model: str) -> Callable[..., None]:
+    def train(
+        context: typer.Context, input: o.Input, output: o.OutputName, lr: o.Lr = 0.05, dim: o.Dim = 100,
+        ws: o.Ws = 5, epoch: o.Epoch = 5, min_count: o.MinCount = 5, min_count_label: o.MinCountLabel = 0,
+        neg: o.Neg = 5, word_ngrams: o.WordNgrams = 1, loss: o.Loss = "ns", bucket: o.Bucket = 2_000_000,
+        minn: o.Minn = 3, maxn: o.Maxn = 6, sample: o.Sample = 1e-4, label: o.Label = "__label__",
+        pretrained_vectors: o.Pretrained = None, lr_update_rate: o.LrUpdateRate = 100,
+        save_output: o.SaveOutput = False, native: o.Native = False, no_vec: o.NoVec = False,
+        checkpoint: options.Checkpoint = None, checkpoint_every: options.CheckpointEvery = 600,
+        resume: options.Resume = False, tmp_dir: options.TmpDir = None, threads: o.Threads = None,
+        seed: options.Seed = 1, json: options.Json = False,
+    ) -> None:  # fmt: skip
+        from mlkit.fasttext.unsupervised import train_vectors
+
+        settings = _settings(model, context.params)
+        with out.progress("Training") as report:
+            result = train_vectors(input, settings, _job(context.params, report))
+        _finish(output, result, context.params)
+
+    return train
+
+
+_EXAMPLE = "\n\n\b\nExample:\n  mlkit fasttext {0} --input corpus.txt --output vec --minn 3 --maxn 6"
+_HELP = {"skipgram": "Train skip-gram word vectors with character n-grams.",
+         "cbow": "Train CBOW word vectors with character n-grams."}  # fmt: skip
+for _name, _text in _HELP.items():
+    app.command(_name, cls=Original, help=_text + _EXAMPLE.format(_name), short_help=_text)(_train_vectors(_name))
+
+
+def _settings(model: str, values: dict[str, Any]) -> Any:
+    from mlkit.fasttext.settings import Settings
+
+    loss = "ova" if values["loss"] == "one-vs-all" else values["loss"]
+    return replace(
+        Settings.of(model), lr=values["lr"], dim=values["dim"], window=values["ws"], epoch=values["epoch"],
+        min_count=values["min_count"], min_count_label=values["min_count_label"], negative=values["neg"],
+        word_ngrams=values["word_ngrams"], loss=loss, bucket=values["bucket"], minn=values["minn"],
+        maxn=values["maxn"], sample=values["sample"], label_prefix=values["label"],
+        pretrained=values["pretrained_vectors"], shuffle=values.get("shuffle", True), seed=values["seed"],
+    ).checked()  # fmt: skip
+
+
+def _job(values: dict[str, Any], report: Any) -> Job:
+    from mlkit.fasttext.training import Job
+    from mlkit.formats.streams import refuse_same_file
+    from mlkit.threads import thread_count
+
+    refuse_same_file(values["output"] + ".bin", [values["input"]])
+    return Job(
+        thread_count(values["threads"]), values["checkpoint"], values["checkpoint_every"], values["resume"],
+        values["tmp_dir"], report,
+    )  # fmt: skip
+
+
+def _given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
+
+
+def _write(name: str, model: Any, suffix: str, *, native: bool) -> str:
+    from mlkit.fasttext.model import save
+
+    path = name + (".safetensors" if native else suffix)
+    save(path, model)
+    out.detail(f"wrote {path}")
+    return path
+
+
+def _finish(name: str, result: Result, values: dict[str, Any]) -> None:
+    """Write the model's files and report."""
+    from mlkit.fasttext.text_vectors import write_output_vectors, write_vectors
+
+    path = _write(name, result.model, ".bin", native=values["native"])
+    if not values["no_vec"]:
+        write_vectors(name + ".vec", result.model)
+    if values["save_output"]:
+        write_output_vectors(name + ".output", result.model)
+    for epoch, score in enumerate(result.scores, 1):
+        out.words(f"epoch {epoch}: loss {result.losses[epoch - 1]:.4f}, held-out F1 {score:.4f}")
+    if values["json"]:
+        facts = {"model": path, "losses": result.losses, "f1": result.scores, "best_epoch": result.best_epoch}
+        settings = {key: value for key, value in values.items() if isinstance(value, (int, float, str))}
+        out.json("mlkit.fasttext.train", facts, settings)
