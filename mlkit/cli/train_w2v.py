@@ -195,8 +195,11 @@ def _tell(trained: Trained, json: bool, settings: Settings, corpus: list[str], o
     record = trained.record
     for epoch, held_out in record.valid_losses:
         out.words(f"epoch {epoch:g}: held-out loss {held_out:.4f}")
+    if not record.losses:
+        out.warn("no word has a neighbour: the vectors are as they were at the start")
+    loss = f"loss {record.losses[-1]:.4f}, " if record.losses else ""
     out.words(
-        f"{len(trained.words):,} words, loss {record.losses[-1]:.4f}, "
+        f"{len(trained.words):,} words, {loss}"
         f"{record.words / max(record.seconds, 1e-9):,.0f} words/s"
     )
     if json:

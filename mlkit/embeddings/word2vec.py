@@ -106,7 +106,7 @@ class WordVectors:
     """The result: vectors, output vectors (of words, or of inner nodes for hierarchical softmax), and the record.
 
     vectors, outputs: float32 [words or nodes, dim], views of padded rows. losses: mean loss per prediction of each
-    epoch begun; valid_losses: (epoch, held-out loss); words: words read; seconds, cpu_seconds: time spent in
+    epoch begun (none without predictions); valid_losses: (epoch, held-out loss); words: words read; seconds, cpu_seconds: time spent in
     training, by the clock and by all threads.
     """
 
