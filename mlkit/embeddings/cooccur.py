@@ -131,8 +131,8 @@ def merge_cooccurrences(
     """Add up co-occurrence files of the same vocabulary and settings, such as those of shards."""
     parts = [Cooccurrences.open(path) for path in paths]
     first = parts[0]
-    names = ("vocabulary", "scale", "window", "symmetric", "distance_weighting")
-    facts = {name: first.header[name] for name in names[1:]}
+    names = ("vocabulary", "window", "symmetric", "distance_weighting", "scale")
+    facts = {name: first.header[name] for name in names if name != "vocabulary"}
     for part in parts:
         check_rows(part)
         for name in names:
