@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from mlkit.cli import fasttext_files, fasttext_use, fasttext_vectors, options
 from mlkit.cli import fasttext_options as o
-from mlkit.cli import fasttext_use, options
 from mlkit.cli.fasttext_options import Original, app
 from mlkit.cli.output import out
 
 if TYPE_CHECKING:
     from mlkit.fasttext.training import Job, Result
 
-__all__ = ["app", "fasttext_use"]
+__all__ = ["app", "fasttext_files", "fasttext_use", "fasttext_vectors"]
 
 
 @app.command(cls=Original)
@@ -57,7 +57,9 @@ def supervised(
                 options.size(autotune_modelsize) if autotune_modelsize else None, autotune_trials,
             )  # fmt: skip
             tuned = autotune(input, settings, search, fixed, job, say=out.detail)
-            out.words(f"best of {tuned.trials} trials: {tuned.score:.4f} {autotune_metric}, {tuned.described}")
+            out.words(
+                f"best of {tuned.trials} trials: {tuned.score:.4f} {autotune_metric}, {tuned.described}"
+            )
             if tuned.quantised is not None:
                 _write(output, tuned.quantised, suffix=".ftz", native=False)
                 return
@@ -94,7 +96,9 @@ _EXAMPLE = "\n\n\b\nExample:\n  mlkit fasttext {0} --input corpus.txt --output v
 _HELP = {"skipgram": "Train skip-gram word vectors with character n-grams.",
          "cbow": "Train CBOW word vectors with character n-grams."}  # fmt: skip
 for _name, _text in _HELP.items():
-    app.command(_name, cls=Original, help=_text + _EXAMPLE.format(_name), short_help=_text)(_train_vectors(_name))
+    app.command(_name, cls=Original, help=_text + _EXAMPLE.format(_name), short_help=_text)(
+        _train_vectors(_name)
+    )
 
 
 def _settings(model: str, values: dict[str, Any]) -> Any:

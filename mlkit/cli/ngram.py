@@ -39,66 +39,92 @@ WORDS = "Vocabulary"
 @app.command()
 def train(
     corpus: Annotated[
-        list[str] | None, typer.Argument(help="Texts, one sentence per line; '-' is stdin.", show_default=False)
+        list[str] | None,
+        typer.Argument(help="Texts, one sentence per line; '-' is stdin.", show_default=False),
     ] = None,
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FILE", help="The model: ARPA, or binary if it ends in .bin.")
+        str,
+        typer.Option("--output", "-o", metavar="FILE", help="The model: ARPA, or binary if it ends in .bin."),
     ] = "-",
-    order: Annotated[int, typer.Option("--order", "-n", min=1, metavar="N", help="Words of the longest n-grams.")] = 3,
+    order: Annotated[
+        int, typer.Option("--order", "-n", min=1, metavar="N", help="Words of the longest n-grams.")
+    ] = 3,
     counts: Annotated[
-        list[str] | None, typer.Option("--counts", metavar="FILE", help="Learn from count files, not from texts.")
+        list[str] | None,
+        typer.Option("--counts", metavar="FILE", help="Learn from count files, not from texts."),
     ] = None,
     smoothing: Annotated[
         Method, typer.Option("--smoothing", help="Smoothing method.", rich_help_panel=SMOOTHING)
     ] = Method.modified_kneser_ney,
     alpha: Annotated[
-        float, typer.Option("--alpha", metavar="X", help="What laplace adds to every count.", rich_help_panel=SMOOTHING)
+        float,
+        typer.Option(
+            "--alpha", metavar="X", help="What laplace adds to every count.", rich_help_panel=SMOOTHING
+        ),
     ] = 1.0,
     interpolate: Annotated[
         bool | None,
         typer.Option(
-            "--interpolate/--back-off", help="Mix lower orders into seen n-grams, or only back off to them.",
-            show_default="the method's usual form", rich_help_panel=SMOOTHING,
+            "--interpolate/--back-off",
+            help="Mix lower orders into seen n-grams, or only back off to them.",
+            show_default="the method's usual form",
+            rich_help_panel=SMOOTHING,
         ),
     ] = None,
     discount: Annotated[
         list[str] | None,
         typer.Option(
-            "--discount", metavar="N=D[,D...]", rich_help_panel=SMOOTHING,
+            "--discount",
+            metavar="N=D[,D...]",
+            rich_help_panel=SMOOTHING,
             help="Discounts of order N for the counts 1, 2, ... instead of the estimated ones.",
         ),
     ] = None,
     backoff_factor: Annotated[
-        float, typer.Option("--backoff-factor", metavar="X", help="Of stupid-backoff.", rich_help_panel=SMOOTHING)
+        float,
+        typer.Option("--backoff-factor", metavar="X", help="Of stupid-backoff.", rich_help_panel=SMOOTHING),
     ] = 0.4,
     interpolate_unigrams: Annotated[
         bool,
         typer.Option(
-            "--interpolate-unigrams/--no-interpolate-unigrams", rich_help_panel=SMOOTHING,
+            "--interpolate-unigrams/--no-interpolate-unigrams",
+            rich_help_panel=SMOOTHING,
             help="Share the mass of unseen words among all words, or give it to the unknown word (SRILM).",
         ),
     ] = True,
     heldout: Annotated[
         list[str] | None,
-        typer.Option("--heldout", metavar="FILE", help="Text for jelinek-mercer's weights.", rich_help_panel=SMOOTHING),
+        typer.Option(
+            "--heldout", metavar="FILE", help="Text for jelinek-mercer's weights.", rich_help_panel=SMOOTHING
+        ),
     ] = None,
     prune: Annotated[
         str | None,
-        typer.Option("--prune", metavar="'0 1 1'", help="Leave out n-grams of order 1, 2, ... up to these counts."),
+        typer.Option(
+            "--prune", metavar="'0 1 1'", help="Leave out n-grams of order 1, 2, ... up to these counts."
+        ),
     ] = None,
     prune_entropy: Annotated[
-        float, typer.Option("--prune-entropy", metavar="X", help="Leave out n-grams that change the perplexity by less.")
+        float,
+        typer.Option(
+            "--prune-entropy", metavar="X", help="Leave out n-grams that change the perplexity by less."
+        ),
     ] = 0.0,
     vocab: Annotated[
         str | None,
-        typer.Option("--vocab", metavar="FILE", help="Use these words only, one a line.", rich_help_panel=WORDS),
+        typer.Option(
+            "--vocab", metavar="FILE", help="Use these words only, one a line.", rich_help_panel=WORDS
+        ),
     ] = None,
     min_count: Annotated[
-        float, typer.Option("--min-count", metavar="N", help="Rarer words are unknown.", rich_help_panel=WORDS)
+        float,
+        typer.Option("--min-count", metavar="N", help="Rarer words are unknown.", rich_help_panel=WORDS),
     ] = 0,
     vocab_size: Annotated[
         int | None,
-        typer.Option("--vocab-size", min=1, metavar="N", help="Use the N most frequent words.", rich_help_panel=WORDS),
+        typer.Option(
+            "--vocab-size", min=1, metavar="N", help="Use the N most frequent words.", rich_help_panel=WORDS
+        ),
     ] = None,
     unk: Annotated[
         str, typer.Option("--unk", metavar="WORD", help="Name of the unknown word.", rich_help_panel=WORDS)
@@ -117,13 +143,15 @@ def train(
 ) -> None:
     """Train an n-gram language model.
 
-    p(w1 ... wT) is a product of p(wt | history) (chain rule), and histories are cut to N-1 words (Markov assumption). Every
-    line is a sentence: <s> stands before it and </s> is predicted after it.
+    p(w1 ... wT) is a product of p(wt | history) (chain rule), and histories are cut to N-1 words (Markov
+    assumption). Every line is a sentence: <s> stands before it and </s> is predicted after it.
 
-    The default, interpolated modified Kneser-Ney, gives lmplz's numbers. laplace, mle and stupid-backoff need a .bin
-    model, for ARPA files cannot hold them. Back-off forms and --prune-entropy hold the whole model in memory.
+    The default, interpolated modified Kneser-Ney, gives lmplz's numbers. laplace, mle and stupid-backoff need
+    a .bin model, for ARPA files cannot hold them. Back-off forms and --prune-entropy hold the whole model in
+    memory.
 
-    --memory bounds the whole process (from about 200M on); sorted parts go to --tmp-dir. Without it they do from 600M on.
+    --memory bounds the whole process (from about 200M on); sorted parts go to --tmp-dir. Without it they do
+    from 600M on.
 
     \b
     Example:
@@ -159,8 +187,15 @@ def train(
     sizes = ", ".join(f"{size} {k}-grams" for k, size in enumerate(found.kept, 1))
     out.words(f"{sizes} from {found.sentences:.0f} sentences")
     if json:
-        result = {"sizes": found.kept, "unpruned": found.found, "sentences": found.sentences, "discounts": found.discounts}
-        out.json("mlkit.ngram.train", result, {"order": order, "smoothing": smoothing.value, "output": output})
+        result = {
+            "sizes": found.kept,
+            "unpruned": found.found,
+            "sentences": found.sentences,
+            "discounts": found.discounts,
+        }
+        out.json(
+            "mlkit.ngram.train", result, {"order": order, "smoothing": smoothing.value, "output": output}
+        )
 
 
 for name, command in (

@@ -11,7 +11,10 @@ from mlkit.cli.output import out
 
 Model = Annotated[str, typer.Argument(help="Model: ARPA or binary.", show_default=False)]
 CountFile = Annotated[
-    str, typer.Option("--output", "-o", metavar="FILE", help="Count file: text ('-' is stdout), or binary (.bin).")
+    str,
+    typer.Option(
+        "--output", "-o", metavar="FILE", help="Count file: text ('-' is stdout), or binary (.bin)."
+    ),
 ]
 ModelFile = Annotated[
     str, typer.Option("--output", "-o", metavar="FILE", help="The model: ARPA, or binary if it ends in .bin.")
@@ -33,9 +36,13 @@ def discounts(given: list[str]) -> dict[int, tuple[float, ...]]:
 
 
 def count(
-    corpus: Annotated[list[str], typer.Argument(help="Texts, one sentence per line; '-' is stdin.", show_default=False)],
+    corpus: Annotated[
+        list[str], typer.Argument(help="Texts, one sentence per line; '-' is stdin.", show_default=False)
+    ],
     output: CountFile = "-",
-    order: Annotated[int, typer.Option("--order", "-n", min=1, metavar="N", help="Words of the longest n-grams.")] = 3,
+    order: Annotated[
+        int, typer.Option("--order", "-n", min=1, metavar="N", help="Words of the longest n-grams.")
+    ] = 3,
     weights: Annotated[
         bool, typer.Option("--weights", help="Every line begins with its weight.", show_default=False)
     ] = False,
@@ -51,8 +58,8 @@ def count(
     """Count the n-grams of texts, of all orders up to --order.
 
     Lines are 'words<TAB>count' as SRILM writes them; a name that ends in .bin asks for a compact binary file.
-    --shard I/N counts the I-th of N parts of the input; 'merge' adds them up to the same bytes as one run. --memory bounds
-    the whole process (from about 200M on); sorted parts go to --tmp-dir.
+    --shard I/N counts the I-th of N parts of the input; 'merge' adds them up to the same bytes as one run.
+    --memory bounds the whole process (from about 200M on); sorted parts go to --tmp-dir.
 
     \b
     Example:
@@ -67,9 +74,9 @@ def count(
     with out.progress("Counting") as report:
         sizes = count_text(
             corpus, output, order=order, binary=plain_suffix(output) == ".bin", threads=thread_count(threads),
-            shelves=shelves_for(None if memory is None else options.size(memory), tmp_dir), errors=errors.value,
-            shard=None if shard is None else options.shard(shard), weighted=weights, skip_symbols=skip_symbols,
-            progress=report,
+            shelves=shelves_for(None if memory is None else options.size(memory), tmp_dir),
+            errors=errors.value, shard=None if shard is None else options.shard(shard), weighted=weights,
+            skip_symbols=skip_symbols, progress=report,
         )  # fmt: skip
     out.words(", ".join(f"{size} {k}-grams" for k, size in enumerate(sizes, 1)))
 
@@ -97,15 +104,17 @@ def merge(
     with out.progress("Merging") as report:
         sizes = merge_counts(
             parts, output, binary=plain_suffix(output) == ".bin", threads=thread_count(threads),
-            shelves=shelves_for(None if memory is None else options.size(memory), tmp_dir), errors=errors.value,
-            progress=report,
+            shelves=shelves_for(None if memory is None else options.size(memory), tmp_dir),
+            errors=errors.value, progress=report,
         )  # fmt: skip
     out.words(", ".join(f"{size} {k}-grams" for k, size in enumerate(sizes, 1)))
 
 
 def convert(
     source: Model,
-    target: Annotated[str, typer.Argument(help="ARPA ('-' is stdout), or binary if it ends in .bin.", show_default=False)],
+    target: Annotated[
+        str, typer.Argument(help="ARPA ('-' is stdout), or binary if it ends in .bin.", show_default=False)
+    ],
     threads: options.Threads = None,
 ) -> None:
     """Convert a model between ARPA (compressed or not) and the binary form that loads at once.
@@ -127,10 +136,14 @@ def prune(
     model: Model,
     output: ModelFile,
     threshold: Annotated[
-        float, typer.Option("--threshold", metavar="X", min=0, help="The rise of the perplexity that is too small to matter.")
+        float,
+        typer.Option(
+            "--threshold", metavar="X", min=0, help="The rise of the perplexity that is too small to matter."
+        ),
     ] = 1e-8,
     min_order: Annotated[
-        int, typer.Option("--min-order", metavar="N", min=2, help="Prune n-grams of this order and longer ones.")
+        int,
+        typer.Option("--min-order", metavar="N", min=2, help="Prune n-grams of this order and longer ones."),
     ] = 2,
     threads: options.Threads = None,
 ) -> None:
@@ -156,13 +169,26 @@ def prune(
 def mix(
     models: Annotated[list[str], typer.Argument(help="Models: ARPA or binary.", show_default=False)],
     output: Annotated[
-        str | None, typer.Option("--output", "-o", metavar="FILE", help="The mixture as one model; without it, only the weights are printed.")
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="The mixture as one model; without it, only the weights are printed.",
+        ),
     ] = None,
     weights: Annotated[
-        str | None, typer.Option("--weights", metavar="'X X ...'", help="Weights of the models.", show_default="equal, or by --heldout")
+        str | None,
+        typer.Option(
+            "--weights",
+            metavar="'X X ...'",
+            help="Weights of the models.",
+            show_default="equal, or by --heldout",
+        ),
     ] = None,
     heldout: Annotated[
-        list[str] | None, typer.Option("--heldout", metavar="FILE", help="Text that the weights are tuned on (EM).")
+        list[str] | None,
+        typer.Option("--heldout", metavar="FILE", help="Text that the weights are tuned on (EM)."),
     ] = None,
     errors: options.Errors = options.TextErrors.strict,
     threads: options.Threads = None,
@@ -198,13 +224,19 @@ def mix(
     if json:
         out.json("mlkit.ngram.mix", {"models": models, "weights": chosen})
     elif output != "-":
-        out.table(["model", "weight"], [(path, f"{weight:.6f}") for path, weight in zip(models, chosen, strict=True)])
+        out.table(
+            ["model", "weight"],
+            [(path, f"{weight:.6f}") for path, weight in zip(models, chosen, strict=True)],
+        )
 
 
 def info(
     model: Model,
     text: Annotated[
-        str | None, typer.Option("--text", metavar="FILE", help="Tell how often n-grams of every order are hit in this text.")
+        str | None,
+        typer.Option(
+            "--text", metavar="FILE", help="Tell how often n-grams of every order are hit in this text."
+        ),
     ] = None,
     threads: options.Threads = None,
     json: options.Json = False,
@@ -221,7 +253,11 @@ def info(
 
     loaded = load_model(model, thread_count(threads))
     settings = loaded.settings
-    rows: dict[str, object] = {"kind": settings.kind, "order": loaded.order, "words": len(loaded.vocabulary) - 1}
+    rows: dict[str, object] = {
+        "kind": settings.kind,
+        "order": loaded.order,
+        "words": len(loaded.vocabulary) - 1,
+    }
     rows.update({f"{order}-grams": size for order, size in enumerate(loaded.sizes, 1)})
     if settings.alpha:
         rows["alpha"] = settings.alpha

@@ -15,7 +15,9 @@ Model = Annotated[str, typer.Argument(help="Model: ARPA or binary.", show_defaul
 
 Unknown = Annotated[
     str | None,
-    typer.Option("--unk", metavar="WORD", help="Name of the unknown word in an ARPA file.", show_default="<unk>"),
+    typer.Option(
+        "--unk", metavar="WORD", help="Name of the unknown word in an ARPA file.", show_default="<unk>"
+    ),
 ]
 
 
@@ -28,7 +30,9 @@ class Unit(StrEnum):
 
 def perplexity(
     model: Model,
-    texts: Annotated[list[str] | None, typer.Argument(help="Texts, one sentence per line.", show_default="stdin")] = None,
+    texts: Annotated[
+        list[str] | None, typer.Argument(help="Texts, one sentence per line.", show_default="stdin")
+    ] = None,
     unk: Unknown = None,
     errors: options.Errors = options.TextErrors.strict,
     threads: options.Threads = None,
@@ -74,17 +78,25 @@ def ngram_plain(result: dict[str, float]) -> dict[str, float | None]:
 
 def score(
     model: Model,
-    texts: Annotated[list[str] | None, typer.Argument(help="Texts, one sentence per line.", show_default="stdin")] = None,
-    by: Annotated[Unit, typer.Option("--by", help="A line of scores per sentence or per token.")] = Unit.sentence,
+    texts: Annotated[
+        list[str] | None, typer.Argument(help="Texts, one sentence per line.", show_default="stdin")
+    ] = None,
+    by: Annotated[
+        Unit, typer.Option("--by", help="A line of scores per sentence or per token.")
+    ] = Unit.sentence,
     versus: Annotated[
         str | None,
-        typer.Option("--versus", metavar="MODEL", help="Score the difference of cross-entropies to this model."),
+        typer.Option(
+            "--versus", metavar="MODEL", help="Score the difference of cross-entropies to this model."
+        ),
     ] = None,
     below: Annotated[
-        float | None, typer.Option("--below", metavar="X", help="Print the lines that score lower, not the scores.")
+        float | None,
+        typer.Option("--below", metavar="X", help="Print the lines that score lower, not the scores."),
     ] = None,
     top: Annotated[
-        str | None, typer.Option("--top", metavar="N|N%", help="Print the N lines that score lowest, in their order.")
+        str | None,
+        typer.Option("--top", metavar="N|N%", help="Print the N lines that score lowest, in their order."),
     ] = None,
     unk: Unknown = None,
     errors: options.Errors = options.TextErrors.strict,
@@ -92,9 +104,9 @@ def score(
 ) -> None:
     """Score sentences or tokens: log10 p, the matched order, unknown words; or choose sentences.
 
-    With --versus OTHER, a sentence's score is its cross-entropy under MODEL minus that under OTHER, in bits per token
-    (Moore and Lewis 2010): low for sentences that are like the text of MODEL. --below and --top pass the chosen
-    lines on; without --versus they go by the cross-entropy under MODEL.
+    With --versus OTHER, a sentence's score is its cross-entropy under MODEL minus that under OTHER, in bits
+    per token (Moore and Lewis 2010): low for sentences that are like the text of MODEL. --below and --top
+    pass the chosen lines on; without --versus they go by the cross-entropy under MODEL.
 
     \b
     Example:
@@ -125,26 +137,47 @@ def score(
 def generate(
     model: Model,
     beam: Annotated[
-        int | None, typer.Option("--beam", min=1, metavar="K", help="Search for the most probable texts with K hypotheses.")
+        int | None,
+        typer.Option(
+            "--beam", min=1, metavar="K", help="Search for the most probable texts with K hypotheses."
+        ),
     ] = None,
-    length: Annotated[int, typer.Option("--length", min=1, metavar="N", help="Generate at most N words.")] = 20,
+    length: Annotated[
+        int, typer.Option("--length", min=1, metavar="N", help="Generate at most N words.")
+    ] = 20,
     prefix: Annotated[str, typer.Option("--prefix", metavar="TEXT", help="The text to continue.")] = "",
     n: Annotated[
-        int, typer.Option("--number", "-n", min=1, metavar="N", help="How many texts: samples, or best hypotheses.")
+        int,
+        typer.Option(
+            "--number", "-n", min=1, metavar="N", help="How many texts: samples, or best hypotheses."
+        ),
     ] = 1,
-    temperature: Annotated[float, typer.Option("--temperature", metavar="X", help="Below 1: bolder towards the probable.")] = 1.0,
-    top_k: Annotated[int, typer.Option("--top-k", metavar="N", help="Sample from the N most probable words.", show_default="all")] = 0,
-    top_p: Annotated[float, typer.Option("--top-p", metavar="X", help="Sample from the words that have this mass.")] = 1.0,
-    unknown: Annotated[bool, typer.Option("--unknown", help="Let the unknown word be generated.", show_default=False)] = False,
-    scores: Annotated[bool, typer.Option("--scores", help="Print log10 p and perplexity, too.", show_default=False)] = False,
+    temperature: Annotated[
+        float, typer.Option("--temperature", metavar="X", help="Below 1: bolder towards the probable.")
+    ] = 1.0,
+    top_k: Annotated[
+        int,
+        typer.Option(
+            "--top-k", metavar="N", help="Sample from the N most probable words.", show_default="all"
+        ),
+    ] = 0,
+    top_p: Annotated[
+        float, typer.Option("--top-p", metavar="X", help="Sample from the words that have this mass.")
+    ] = 1.0,
+    unknown: Annotated[
+        bool, typer.Option("--unknown", help="Let the unknown word be generated.", show_default=False)
+    ] = False,
+    scores: Annotated[
+        bool, typer.Option("--scores", help="Print log10 p and perplexity, too.", show_default=False)
+    ] = False,
     seed: options.Seed = 1,
     threads: options.Threads = None,
     json: options.Json = False,
 ) -> None:
     """Generate text: samples, or with --beam the best continuations.
 
-    Beam search takes, at every step, the K best of all continuations of its K hypotheses, keeps finished ones of every
-    length, and ranks by log p per token (that is, by perplexity).
+    Beam search takes, at every step, the K best of all continuations of its K hypotheses, keeps finished ones
+    of every length, and ranks by log p per token (that is, by perplexity).
 
     \b
     Example:
@@ -168,14 +201,20 @@ def generate(
     else:
         random = np.random.Generator(np.random.PCG64(seed))
         found = [
-            sample(generator, history, length, random, temperature=temperature, top_k=top_k, top_p=top_p, unknown=unknown)
+            sample(
+                generator, history, length, random,
+                temperature=temperature, top_k=top_k, top_p=top_p, unknown=unknown,
+            )
             for _ in range(n)
         ]  # fmt: skip
     for hypothesis in found:
         text = " ".join([*prefix.split(), *([generator.text(hypothesis.words)] if hypothesis.words else [])])
-        figures = {"log10": hypothesis.score, "perplexity": 10.0 ** -hypothesis.per_token}
+        figures = {"log10": hypothesis.score, "perplexity": 10.0**-hypothesis.per_token}
         if json:
-            out.json("mlkit.ngram.generate", {"text": text, "finished": hypothesis.finished, **ngram_plain(figures)})
+            out.json(
+                "mlkit.ngram.generate",
+                {"text": text, "finished": hypothesis.finished, **ngram_plain(figures)},
+            )
         elif scores:
             out.line("\t".join([f"{figures['log10']:.6f}", f"{figures['perplexity']:.4f}", text]))
         else:

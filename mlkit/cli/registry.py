@@ -52,6 +52,17 @@ COMMANDS: dict[str, Entry] = {
     "vectors": Entry("mlkit.cli.vectors", "Query, evaluate and convert word vectors.", VECTORS),
     "ngram": Entry("mlkit.cli.ngram", "Count n-grams, train and use n-gram language models.", MODELS),
     "bag": Entry("mlkit.cli.bag", "Bagging, random forests and extremely randomised trees on tables.", TABLES),
+    "impute": Entry("mlkit.cli.impute", "Fill the missing values of a table, or delete rows that have any.", TABLES),
+    "resample": Entry(
+        "mlkit.cli.resample", "Sample the rows of a table: balance classes, split into parts.", TABLES
+    ),
+    "reweight": Entry(
+        "mlkit.cli.reweight", "Weight rows against distribution shift, for --weight of the trainers.", TABLES
+    ),
+    "stack": Entry(
+        "mlkit.cli.stack", "Stacked models on tables: out-of-fold predictions feed a final model.", TABLES
+    ),
+    "table": Entry("mlkit.cli.table", "Look at a table.", TABLES),
     "boost": Entry("mlkit.cli.boost", "Boosted trees on tables: gradient boosting and AdaBoost.", TABLES),
     "warm": Entry("mlkit.cli.warm", "Compile every kernel ahead of time.", TOOLS),
 }

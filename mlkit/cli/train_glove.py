@@ -157,7 +157,7 @@ def train_glove(
         out.json("mlkit.train-glove", {
             "words": len(trained.words), "records": vectors.records, "losses": vectors.history.losses,
             "valid_losses": vectors.history.valid_losses, "stopped_early": vectors.history.stopped_early,
-            "seconds": vectors.seconds, "input": input, "output": output,
+            "seconds": vectors.seconds, "cpu_seconds": vectors.cpu_seconds, "input": input, "output": output,
         })  # fmt: skip
 
 

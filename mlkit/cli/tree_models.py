@@ -1,4 +1,4 @@
-"""What `mlkit bag`, `boost` and `stack` do with a trained model: predict, eval, importance, inspect, calibrate, export."""
+"""What `mlkit bag`, `boost` and `stack` do with a trained model: predict, eval, and the views of `tree_views`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def run_folds(fit: Callable[..., Any], path: str, values: dict[str, Any], thread
     from mlkit.trees.report import fold_metrics
 
     table = read_table(path, t.table_format(values["delimiter"], values["header"], values["na"]))
-    roles = t.columns(*(values[k] for k in ("target", "weight", "ignore", "id", "categorical", "task")), class_weight=None)
+    keys = ("target", "weight", "ignore", "id", "categorical", "task", "class_weight")
+    roles = t.columns(*(values[key] for key in keys))
     with out.progress("Cross-validating") as report:
         summary, results = fold_metrics(
             table, fit, roles, folds=values["folds"], seed=values["seed"], group=values["group"],

@@ -127,7 +127,7 @@ def table_format(
 
 def columns(
     target: str, weight: str | None, ignore: str | None, ids: str | None, categorical: str | None, task: str,
-    class_weight: str | None, bins: int = 255,
+    class_weight: str | None = None, bins: int = 255,
 ) -> Columns:  # fmt: skip
     """Return which columns play which part."""
     from mlkit.trees import Columns

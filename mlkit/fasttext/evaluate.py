@@ -62,10 +62,9 @@ def evaluate(
         with open_input(path_or_chunks) as stream:
             return evaluate(classifier, line_chunks(stream), k, threshold, confusion=confusion)
     labels = classifier.labels
-    scores = Scores(
-        0, *(np.zeros(labels, np.int64) for _ in range(3)),
-        np.zeros((labels, labels) if confusion else (0, 0), np.int64),
-    )  # fmt: skip
+    empty = np.zeros(labels, np.int64)
+    table = np.zeros((labels, labels) if confusion else (0, 0), np.int64)
+    scores = Scores(0, empty, empty.copy(), empty.copy(), table)
     for chunk in path_or_chunks:
         lines = classifier.encoder.encode(chunk)
         ends = np.searchsorted(lines.label_line, np.arange(len(lines.rows) + 1))
@@ -83,3 +82,25 @@ def evaluate(
                 for label in gold:
                     scores.confusion[label, found.labels[0]] += 1
     return scores
+
+
+def precision_recall(
+    classifier: Classifier, chunks: Iterable[bytes], label: int | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return (precision, recall) at every threshold, falling; of one label, or of all labels together."""
+    parts: list[tuple[NDArray[np.float32], NDArray[np.bool_]]] = []
+    for chunk in chunks:
+        lines = classifier.encoder.encode(chunk)
+        gold = np.zeros((len(lines.rows), classifier.labels), bool)
+        gold[lines.label_line, lines.label] = True
+        used = gold.any(axis=1) & (lines.rows > 0)
+        scores = classifier.probabilities(lines.hidden)[used]
+        gold = gold[used]
+        if label is not None:
+            scores, gold = scores[:, [label]], gold[:, [label]]
+        parts.append((scores.ravel(), gold.ravel()))
+    scores = np.concatenate([part[0] for part in parts])
+    hits = np.concatenate([part[1] for part in parts])[np.argsort(-scores, kind="stable")]
+    found = np.cumsum(hits)
+    total = max(int(found[-1]) if len(found) else 0, 1)
+    return found / np.arange(1, len(found) + 1), found / total

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """k-means for product quantisation: 256 centroids, the nearest found in vectors of sixteen."""
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -167,7 +167,8 @@ def take(matrix: Matrix, rows: NDArray[np.integer]) -> Floats:
     """Return rows of a plain or quantised matrix."""
     if isinstance(matrix, QuantMatrix):
         return matrix.take(rows)
-    return matrix[rows]
+    chosen: Floats = matrix[rows]
+    return chosen
 
 
 def _small(matrix: Matrix) -> Matrix:
@@ -201,13 +202,23 @@ def load(path: str | os.PathLike[str], label_prefix: str = LABEL_PREFIX) -> Mode
     )  # fmt: skip
 
 
-def save(path: str | os.PathLike[str], model: Model) -> None:
-    """Write a model: the native file when the name ends in `.safetensors`, else fastText's layout, version 12."""
+def save(path: str | os.PathLike[str] | BinaryIO, model: Model) -> None:
+    """Write a model: the native file when the name ends in `.safetensors`, else fastText's layout, version 12.
+
+    A stream in place of a name gets fastText's layout.
+    """
     from mlkit.formats.streams import open_output
 
-    if Path(path).suffix == ".safetensors":
+    if not isinstance(path, (str, os.PathLike)):
+        _write_bin(path, model)
+    elif Path(path).suffix == ".safetensors":
         _save_native(path, model)
-        return
+    else:
+        with open_output(path) as stream:
+            _write_bin(stream, model)
+
+
+def _write_bin(stream: BinaryIO, model: Model) -> None:
     kept = None
     if model.bucket_rows is not None and model.buckets is not None:
         kept = np.stack([model.buckets, model.bucket_rows], axis=1)
@@ -221,8 +232,7 @@ def save(path: str | os.PathLike[str], model: Model) -> None:
     file = FastTextFile(
         model.args, model.words, model.counts, model.kinds, model.tokens, shape_source, model.output, kept
     )
-    with open_output(path) as stream:
-        write_fasttext(stream, file, blocks)
+    write_fasttext(stream, file, blocks)
 
 
 def compacted(model: Model) -> Model:
@@ -244,7 +254,8 @@ def compacted(model: Model) -> Model:
 
 def _spread(model: Model, rows: int) -> Iterator[Floats]:
     """Yield the rows of the full matrix, zeros where no bucket has a row."""
-    assert model.buckets is not None and not isinstance(model.input, QuantMatrix)
+    assert model.buckets is not None
+    assert not isinstance(model.input, QuantMatrix)
     words = model.word_count
     for start in range(0, words, BLOCK_ROWS):
         yield model.input[start : min(start + BLOCK_ROWS, words)]
@@ -305,8 +316,7 @@ def read_pretrained(path: str, dim: int) -> tuple[list[bytes], Floats]:
     """Read `-pretrainedVectors`, a .vec file of the model's dimension."""
     from mlkit.formats.vectors import load_vectors
 
-    vectors = load_vectors(path)
-    matrix = np.asarray(vectors.matrix, np.float32)
+    words, matrix = load_vectors(path)
     if matrix.shape[1] != dim:
         raise DataError(f"the vectors have {matrix.shape[1]} dimensions, --dim is {dim}", path=path)
-    return [word.encode("utf-8", "surrogateescape") for word in vectors.words], matrix
+    return [word.encode("utf-8", "surrogateescape") for word in words], matrix

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mlkit.fasttext.model import Floats, Model, take
+from mlkit.fasttext.model import Model, take
 from mlkit.fasttext.predict import LINE_END, Encoder
 from mlkit.fasttext.subwords import EOS, hash_token, ngram_strings
+from mlkit.formats.fasttext_bin import Floats
 
 
 class Neighbours:

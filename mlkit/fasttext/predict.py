@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from mlkit.errors import UsageError
 from mlkit.fasttext import subwords
-from mlkit.fasttext.model import Floats, Model, add_groups
+from mlkit.fasttext.model import Model, add_groups
+from mlkit.formats.fasttext_bin import Floats
+from mlkit.formats.streams import open_input
 
 MAX_TYPES = 1 << 18  # distinct tokens remembered before the table starts afresh
 CHUNK_BYTES = 1 << 20
@@ -89,7 +91,9 @@ class Encoder:
         args = self.model.args
         if args.word_ngrams < 2:
             return
-        for whose, bucket in subwords.word_ngram_buckets(self._hashes[ids], line, args.word_ngrams, args.bucket):
+        for whose, bucket in subwords.word_ngram_buckets(
+            self._hashes[ids], line, args.word_ngrams, args.bucket
+        ):
             places, found = self.model.rows_of_buckets(bucket)
             rows += np.bincount(whose if self.model.sparse else whose[found], minlength=len(rows))
             self.model.add_rows(sums, whose[found], places)
@@ -165,7 +169,9 @@ class Classifier:
             if best is not None:  # of equal labels fastText's heap keeps the last
                 numbers = self.labels - 1 - best
                 values = scores[np.arange(len(scores)), numbers]
-                for number, value, count in zip(numbers.tolist(), values.tolist(), rows.tolist(), strict=True):
+                for number, value, count in zip(
+                    numbers.tolist(), values.tolist(), rows.tolist(), strict=True
+                ):
                     shown = count > 0 and value >= 0
                     yield Prediction([number] if shown else [], [value + EPSILON] if shown else [])
             else:
@@ -196,7 +202,7 @@ def table_sigmoid(values: Floats) -> Floats:
     steps = np.arange(513, dtype=np.float32) * np.float32(2 * 8) / np.float32(512) - np.float32(8)
     table = (1.0 / (1.0 + np.exp(-steps))).astype(np.float32)
     place = ((np.clip(values, -8, 8) + np.float32(8)) * np.float32(512 / 8 / 2)).astype(np.int32)
-    result = table[place]
+    result: Floats = table[place]
     result[values < -8] = 0
     result[values > 8] = 1
     return result
@@ -230,7 +236,8 @@ class _Tree:
 
 
 def _log(values: Floats) -> Floats:
-    return np.log(values.astype(np.float64) + EPSILON).astype(np.float32)
+    logs: Floats = np.log(values.astype(np.float64) + EPSILON).astype(np.float32)
+    return logs
 
 
 def huffman_children(counts: list[int]) -> tuple[Longs, Longs]:
@@ -313,3 +320,18 @@ def line_chunks(lines: Iterable[bytes], size: int = CHUNK_BYTES) -> Iterator[byt
             part, length = [], 0
     if part:
         yield b"".join(part)
+
+
+def arrivals(path: str) -> Iterator[bytes]:
+    """Yield whole lines as they come in: a pipe is answered at once, a file in large pieces."""
+    with open_input(path) as stream:
+        rest = b""
+        while data := stream.read1(1 << 20):  # type: ignore[attr-defined]
+            lines, newline, tail = data.rpartition(b"\n")
+            if newline:
+                yield rest + lines + newline
+                rest = tail
+            else:
+                rest += data
+        if rest:
+            yield rest

@@ -1,7 +1,8 @@
-"""Make a classifier small: keep the longest rows, train on, and code the matrices (Joulin et al. 2016, "FastText.zip")."""
+"""Make a classifier small: keep the longest rows, train on, and code the matrices (Joulin et al. 2016)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -55,16 +56,19 @@ def quantise(
     small = replace(
         model,
         input=quantise_matrix(np.asarray(model.input), dsub, qnorm, progress, "input"),
-        output=quantise_matrix(model.output_rows(), 2, qnorm, progress, "output") if qout else model.output_rows(),
+        output=quantise_matrix(model.output_rows(), 2, qnorm, progress, "output")
+        if qout
+        else model.output_rows(),
     )
     return small
 
 
 def prune(model: Model, cutoff: int) -> Model:
     """Keep the `cutoff` longest input rows, words and n-grams together, `</s>` in any case."""
-    rows = len(model.input)
+    dense = np.asarray(model.input)
+    rows = len(dense)
     norms = np.concatenate(
-        [np.linalg.norm(model.input[start : start + BLOCK_ROWS], axis=1) for start in range(0, rows, BLOCK_ROWS)]
+        [np.linalg.norm(dense[start : start + BLOCK_ROWS], axis=1) for start in range(0, rows, BLOCK_ROWS)]
     )
     eos = model.index.get(EOS, -1)
     if eos >= 0:
@@ -73,7 +77,7 @@ def prune(model: Model, cutoff: int) -> Model:
     count = model.word_count
     words, grams = kept[kept < count], kept[kept >= count] - count
     if model.buckets is not None:
-        grams = model.buckets[grams]
+        grams = model.buckets[grams].astype(np.int64)
     entries = np.concatenate([words, np.arange(count, len(model.words))])
     return replace(
         model,
@@ -90,14 +94,14 @@ def quantise_matrix(
     matrix: Floats, dsub: int, with_norms: bool, progress: Progress = silent, name: str = "matrix"
 ) -> QuantMatrix:
     """Code a matrix by groups of `dsub` columns; `with_norms` codes the rows' lengths apart."""
-    rows, columns = matrix.shape
+    rows = len(matrix)
     if rows < CENTROIDS:
         raise DataError(f"the {name} matrix has {rows} rows, quantisation needs at least {CENTROIDS}")
     generator = np.random.Generator(np.random.SFC64(SEED))
     norm_codes, norms = None, None
     if with_norms:
         lengths = np.linalg.norm(matrix, axis=1).astype(np.float32)
-        matrix = matrix / np.where(lengths > 0, lengths, 1)[:, None]
+        matrix = (matrix / np.where(lengths > 0, lengths, 1)[:, None]).astype(np.float32)
         norms, codes = _learn(lengths[:, None], 1, generator, lambda done: None)
         norm_codes = codes[:, 0]
     quantizer, codes = _learn(
@@ -107,7 +111,7 @@ def quantise_matrix(
 
 
 def _learn(
-    matrix: Floats, dsub: int, generator: np.random.Generator, tell: object
+    matrix: Floats, dsub: int, generator: np.random.Generator, tell: Callable[[float], None]
 ) -> tuple[ProductQuantizer, NDArray[np.uint8]]:
     rows, dim = matrix.shape
     groups = -(-dim // dsub)
@@ -130,7 +134,7 @@ def _learn(
         kernels.encode(part.ravel(), width, book, column, table, scores)
         codes[:, group] = column
         books.append(book)
-        tell((group + 1) / groups)  # type: ignore[operator]
+        tell((group + 1) / groups)
     return ProductQuantizer(dim, dsub, last, np.concatenate(books)), codes
 
 
@@ -142,7 +146,9 @@ def train_on(model: Model, path: str, job: Job, epoch: int, lr: float, seed: int
         word_ngrams=args.word_ngrams, bucket=args.bucket, minn=args.minn, maxn=args.maxn,
         label_prefix=model.label_prefix, seed=seed,
     )  # fmt: skip
-    corpus = _with_dictionary(read_corpus(path, label_prefix=model.label_prefix, progress=job.progress), model)
+    corpus = _with_dictionary(
+        read_corpus(path, label_prefix=model.label_prefix, progress=job.progress), model
+    )
     bounds = corpus.line_bounds()
     rows = _rows_of(corpus, model, bounds)
     size = padded(args.dim)
@@ -204,5 +210,3 @@ def _rows_of(corpus: Corpus, model: Model, bounds: NDArray[np.int64]) -> Rows:
         args.bucket, used, most,
     )  # fmt: skip
     return Rows(starts, subs, np.zeros(0, np.int32), bucket_rows, int(most[0]), int(most[1]))
-
-

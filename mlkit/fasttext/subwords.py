@@ -94,12 +94,16 @@ def _hash_ngrams(words: list[bytes], minn: int, maxn: int) -> Iterator[tuple[Lon
     """Hash all n-grams of wrapped words at once: every code point starts one, which grows in step with the others."""
     data, bounds = _joined(words)
     signed = _signed(data)
-    points = np.flatnonzero((data & 0xC0) != 0x80).astype(np.int32)  # where code points start; "<" starts a word
+    points = np.flatnonzero((data & 0xC0) != 0x80).astype(
+        np.int32
+    )  # where code points start; "<" starts a word
     widths = np.diff(points, append=np.int32(len(data)))
     edges = np.searchsorted(points, bounds)
     sizes = np.diff(edges)
     owner = np.repeat(np.arange(len(words)), sizes)
-    room = (np.repeat(edges[1:], sizes) - np.arange(len(points))).astype(np.int32)  # code points to the word's end
+    room = (np.repeat(edges[1:], sizes) - np.arange(len(points))).astype(
+        np.int32
+    )  # code points to the word's end
     ascii_only = len(points) == len(data)
     start = np.arange(len(points), dtype=np.int32)
     hashes = np.full(len(points), OFFSET, np.uint32)

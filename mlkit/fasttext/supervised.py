@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -168,7 +169,7 @@ class _Best:
         self.score, self.patience = score, patience
         self.matrix, self.output = matrix, output
         self.view = (corpus, settings, rows, matrix, output)
-        self.state: dict[str, object] = {"scores": [], "epoch": None}
+        self.state: dict[str, Any] = {"scores": [], "epoch": None}
         keeps = score is not None and patience > 0
         self.arrays = {"best_input": matrix.copy(), "best_output": output.copy()} if keeps else {}
 
@@ -176,7 +177,7 @@ class _Best:
         """Rate the model; say whether training goes on."""
         if self.score is None:
             return True
-        scores: list[float] = self.state["scores"]  # type: ignore[assignment]
+        scores: list[float] = self.state["scores"]
         scores.append(self.score(finished(*self.view)))
         best = int(np.argmax(scores))
         if best == len(scores) - 1:

@@ -7,7 +7,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from mlkit.fasttext.model import BLOCK_ROWS, Floats, Model, take
+from mlkit.fasttext.model import BLOCK_ROWS, Model, take
+from mlkit.formats.fasttext_bin import Floats
 from mlkit.formats.streams import open_output
 
 
@@ -36,7 +37,9 @@ def _write_lines(stream: BinaryIO, blocks: Iterator[tuple[Sequence[bytes], Float
     from mlkit.formats.vector_lines import format_lines
 
     for words, vectors in blocks:
-        lines = format_lines(list(words), np.ascontiguousarray(vectors, "<f4"), compiled=vectors.size > 1 << 16)
+        lines = format_lines(
+            list(words), np.ascontiguousarray(vectors, "<f4"), compiled=vectors.size > 1 << 16
+        )
         stream.write(lines if isinstance(lines, bytes) else lines.data)
 
 

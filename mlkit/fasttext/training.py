@@ -177,7 +177,9 @@ def tree_paths(counts: NDArray[np.int64], loss: str) -> tuple[NDArray[np.int64],
 
 def chunk_seed(seed: int, epoch: int, chunk: int) -> int:
     """Return the random seed of one chunk: what it draws does not depend on threads or on where a run resumed."""
-    value = (seed * 0x9E3779B97F4A7C15 + epoch * 0xBF58476D1CE4E5B9 + chunk * 0x94D049BB133111EB) & (2**64 - 1)
+    value = (seed * 0x9E3779B97F4A7C15 + epoch * 0xBF58476D1CE4E5B9 + chunk * 0x94D049BB133111EB) & (
+        2**64 - 1
+    )
     return value ^ (value >> 29)
 
 
@@ -203,7 +205,9 @@ class Loop:
 
     def run(self) -> list[float]:
         """Train; return the mean loss of every epoch."""
-        epoch, chunk, losses, total = 0, 0, [], [0.0, 0.0]
+        epoch, chunk = 0, 0
+        losses: list[float] = []
+        total = [0.0, 0.0]
         if self.job.resume:
             epoch, chunk, losses, total = self._resume()
         with StopSignals() as stop:
@@ -218,7 +222,9 @@ class Loop:
                         chunk += 1
                         mean = total[0] / total[1] if total[1] else 0.0
                         done = (epoch + chunk / len(todo)) / self.settings.epoch
-                        self.job.progress(Report(f"epoch {epoch + 1}", done, 1.0, "", mean, todo[chunk - 1][2]))
+                        self.job.progress(
+                            Report(f"epoch {epoch + 1}", done, 1.0, "", mean, todo[chunk - 1][2])
+                        )
                     if saves.due() and (chunk < len(todo) or epoch + 1 < self.settings.epoch):
                         state = {"epoch": epoch, "chunk": chunk, "losses": losses, "total": total}
                         saves.save(COMMAND, self.identity, {**state, **self.extra_state}, self.arrays)
@@ -229,9 +235,7 @@ class Loop:
                     break
         return losses
 
-    def _segment(
-        self, epoch: int, todo: list[Chunk], first: int, last: int
-    ) -> Iterator[tuple[float, float]]:
+    def _segment(self, epoch: int, todo: list[Chunk], first: int, last: int) -> Iterator[tuple[float, float]]:
         return map_chunks(
             lambda number: self.work(epoch, number, todo[number]), range(first, last), self.job.threads
         )

@@ -1,4 +1,4 @@
-"""Train word vectors with character n-grams (Bojanowski et al. 2017, "Enriching Word Vectors with Subword Information")."""
+"""Train word vectors with character n-grams (Bojanowski et al. 2017)."""
 
 from __future__ import annotations
 

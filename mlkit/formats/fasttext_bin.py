@@ -13,7 +13,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -204,7 +204,7 @@ class _Reader:
     def int32(self) -> int:
         return self.unpack("<i")[0]
 
-    def array(self, kind: str, count: int, what: str) -> NDArray[np.generic]:
+    def array(self, kind: str, count: int, what: str) -> NDArray[Any]:
         dtype = np.dtype(kind)
         start = self.take(dtype.itemsize * count, what)
         return np.frombuffer(self.data, dtype, count, start)
@@ -250,7 +250,9 @@ def _read_entries(reader: _Reader, size: int) -> tuple[list[bytes], NDArray[np.i
         found = found[: size - len(words)]
         if not found:
             if position + block >= len(content):
-                raise reader.fault(f"truncated or not a fastText model: {len(words)} of {size} dictionary entries")
+                raise reader.fault(
+                    f"truncated or not a fastText model: {len(words)} of {size} dictionary entries"
+                )
             block *= 2
             continue
         names, rest = zip(*found, strict=True)
@@ -269,7 +271,7 @@ def _read_matrix(reader: _Reader, version: int, dim: int, what: str) -> Matrix:
     rows, columns = reader.unpack("<2q", f"the {what} matrix")
     if rows < 0 or columns != dim:
         raise reader.fault(f"the {what} matrix has {rows} x {columns} values, but vectors have {dim}")
-    return reader.array("<f4", rows * columns, f"the {what} matrix").reshape(rows, columns)  # type: ignore[return-value]
+    return reader.array("<f4", rows * columns, f"the {what} matrix").reshape(rows, columns)
 
 
 def _read_quantised(reader: _Reader, what: str) -> QuantMatrix:
@@ -284,21 +286,21 @@ def _read_quantised(reader: _Reader, what: str) -> QuantMatrix:
     if quantizer.dim != columns or quantizer.groups != groups:
         raise reader.fault(f"the quantiser of the {what} matrix does not fit its shape")
     if not with_norms:
-        return QuantMatrix(codes, quantizer)  # type: ignore[arg-type]
+        return QuantMatrix(codes, quantizer)
     norm_codes = reader.array("u1", rows, f"the norms of the {what} matrix")
     norms = _read_quantizer(reader, what)
     if norms.dim != 1:
         raise reader.fault(f"the quantiser of the norms of the {what} matrix is not of one dimension")
-    return QuantMatrix(codes, quantizer, norm_codes, norms)  # type: ignore[arg-type]
+    return QuantMatrix(codes, quantizer, norm_codes, norms)
 
 
 def _read_quantizer(reader: _Reader, what: str) -> ProductQuantizer:
     dim, groups, dsub, last_dsub = reader.unpack("<4i", f"the quantiser of the {what} matrix")
-    fits = dim > 0 and 0 < dsub and 0 < last_dsub <= dsub and groups == -(-dim // dsub)
+    fits = dim > 0 and dsub > 0 and 0 < last_dsub <= dsub and groups == -(-dim // dsub)
     if not fits or (groups - 1) * dsub + last_dsub != dim:
         raise reader.fault(f"the quantiser of the {what} matrix is damaged")
     centroids = reader.array("<f4", dim * CENTROIDS, f"the centroids of the {what} matrix")
-    return ProductQuantizer(dim, dsub, last_dsub, centroids)  # type: ignore[arg-type]
+    return ProductQuantizer(dim, dsub, last_dsub, centroids)
 
 
 def _check(file: FastTextFile) -> None:
@@ -310,7 +312,10 @@ def _check(file: FastTextFile) -> None:
     if file.kept is not None:
         buckets, targets = file.kept[:, 0], file.kept[:, 1]
         good = len(targets) == 0 or (
-            targets.min() >= 0 and targets.max() < rows and 0 <= buckets.min() and buckets.max() < file.args.bucket
+            targets.min() >= 0
+            and targets.max() < rows
+            and buckets.min() >= 0
+            and buckets.max() < file.args.bucket
         )
     else:
         needed = file.args.bucket if file.args.maxn > 0 or file.args.word_ngrams > 1 else 0
