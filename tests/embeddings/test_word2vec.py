@@ -13,8 +13,12 @@ from mlkit.embeddings.word2vec import HeldOut, Settings, WordVectors, train
 from mlkit.embeddings.word2vec_texts import Texts, train_texts
 from mlkit.errors import CheckpointError, DataError, MlkitError, Stopped, UsageError
 from mlkit.formats.vectors import save_vectors
+from mlkit.jit import jit_disabled
 from mlkit.progress import Report
 
+pytestmark = pytest.mark.skipif(
+    jit_disabled(), reason="too slow without JIT; test_kernels_w2v.py runs the kernels without it"
+)
 SMALL = Settings(dim=12, window=3, epochs=3, sample=0)
 
 
