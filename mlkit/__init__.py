@@ -11,7 +11,18 @@ from typing import Any
 
 from mlkit.version import __version__
 
-ROOMS = ("bpe", "embeddings", "fasttext", "formats", "metrics", "ngram", "plots")
+ROOMS = (
+    "bpe",
+    "embeddings",
+    "fasttext",
+    "formats",
+    "metrics",
+    "ngram",
+    "plots",
+    "stacking",
+    "tables",
+    "trees",
+)
 
 __all__ = ["ROOMS", "__version__"]
 

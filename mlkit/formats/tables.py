@@ -535,3 +535,13 @@ def format_rows(columns: Mapping[str, Any], *, header: bool = True) -> bytes:
         .write_csv(include_header=header)
         .encode()
     )
+
+
+def join_rows(first: Table, second: Table, names: Sequence[str]) -> Table:
+    """Return the rows of two tables under each other, columns `names` only."""
+    import polars as pl
+
+    frames = [table.frame.select(names) for table in (first, second)]
+    if frames[0].schema != frames[1].schema:
+        frames = [frame.cast(pl.String) for frame in frames]
+    return Table(pl.concat(frames), first.path, first.first_line, None, first.missing, first.absent)

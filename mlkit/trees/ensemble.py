@@ -123,9 +123,10 @@ class Trees:
         sizes = np.diff(self.roots, append=len(self.left))
         tensors = {
             "sizes": narrow(sizes), "left": narrow(self.left), "feature": narrow(self.feature[inner]),
-            "threshold": self.threshold[inner], "flags": flags.astype(np.uint8), "sets": self.sets,
+            "threshold": self.threshold[inner], "flags": flags.astype(np.uint8),
             "gain": self.gain[inner], "count": narrow(self.count[~inner]),
         }  # fmt: skip
+        tensors |= _shorten_sets(self.sets)
         if self.begin is None or self.classes is None or self.votes is None:
             tensors["value"] = self.value[~inner]
         else:
@@ -157,6 +158,25 @@ def narrow(array: NDArray[Any]) -> NDArray[Any]:
     return array.astype(dtype)
 
 
+def _shorten_sets(sets: NDArray[np.uint64]) -> dict[str, NDArray[Any]]:
+    """Return the sets as bytes without the zeros at their ends; bit 255 is the node's flag for missing values."""
+    octets = np.ascontiguousarray(sets, "<u8").view(np.uint8).reshape(-1, 32).copy()
+    octets[:, 31] &= 127
+    used = octets != 0
+    sizes = np.where(used.any(axis=1), 32 - used[:, ::-1].argmax(axis=1), 0)
+    return {"set_sizes": sizes.astype(np.uint8), "sets": octets[np.arange(32) < sizes[:, None]]}
+
+
+def _lengthen_sets(tensors: dict[str, NDArray[Any]], missing_left: NDArray[np.bool_]) -> NDArray[np.uint64]:
+    sizes = tensors["set_sizes"].astype(np.int64)
+    if len(sizes) != len(missing_left) or (sizes > 32).any():
+        raise ValueError("sets")
+    octets = np.zeros((len(sizes), 32), np.uint8)
+    octets[np.arange(32) < sizes[:, None]] = tensors["sets"]
+    octets[missing_left, 31] |= 128
+    return octets.view("<u8").astype(np.uint64).reshape(-1, 4)
+
+
 def _widen(tensors: dict[str, NDArray[Any]]) -> Trees:
     sizes = tensors["sizes"].astype(np.int64)
     left = tensors["left"].astype(np.int32)
@@ -173,9 +193,7 @@ def _widen(tensors: dict[str, NDArray[Any]]) -> Trees:
     flags = spread("flags", np.uint8, inner)
     is_set = flags & SET > 0
     set_of = np.where(is_set, np.cumsum(is_set) - 1, -1).astype(np.int32)
-    sets = np.array(tensors["sets"], np.uint64).reshape(-1, 4)
-    if int(is_set.sum()) != len(sets):
-        raise ValueError("sets")
+    sets = _lengthen_sets(tensors, flags[is_set] & MISSING_LEFT > 0)
     counts = spread("count", np.int32, ~inner)
     trees: dict[str, Any] = {
         "roots": np.cumsum(sizes) - sizes, "left": left, "feature": spread("feature", np.uint16, inner),

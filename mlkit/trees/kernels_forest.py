@@ -545,7 +545,8 @@ def grow_classes(bins, rows, weights, classes, class_count, params, state, left,
                                              totals, total_w, lefts, table, bin_weights, floor, best)  # fmt: skip
                 else:
                     score = _best_of_classes(node_bins, count, weights, classes, start, some, least, totals,
-                                             total_w, total_q, lefts, keys, places, sorted_rows, floor, best)  # fmt: skip
+                                             total_w, total_q, lefts, keys, places, sorted_rows, floor,
+                                             best)  # fmt: skip
                 if score > floor:
                     floor = score
                     chosen = f

@@ -180,8 +180,12 @@ class TreeModel:
         )
         if bad_vote or (inner.any() and trees.feature[inner].max() >= len(encoder.features)):
             raise ModelError("damaged trees (a column or class that is not there)", path=path)
-        if len(model.start) != model.outputs or model.algorithm not in ("gradient", "adaboost", "bag"):
+        if model.algorithm not in ("gradient", "adaboost", "bag"):
+            raise ModelError(f"unknown algorithm {model.algorithm!r}", path=path)
+        if model.algorithm == "gradient" and len(model.start) != model.outputs:
             raise ModelError("damaged model (outputs)", path=path)
+        if (trees.votes is not None) != (model.algorithm != "gradient" and model.outputs > 1):
+            raise ModelError("damaged model (votes)", path=path)
         return model
 
     def save(self, path: PathLike) -> None:

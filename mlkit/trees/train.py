@@ -258,7 +258,12 @@ def train_bag(
         names = [f"p_{name}" for name in model.classes] or ["prediction"]
         columns_out = np.atleast_2d(predictions.T)
         out_of_bag(
-            format_rows({name: [None if np.isnan(v) else v for v in part] for name, part in zip(names, columns_out, strict=True)})
+            format_rows(
+                {
+                    name: [None if np.isnan(v) else v for v in part]
+                    for name, part in zip(names, columns_out, strict=True)
+                }
+            )
         )
     return replace(
         model, metrics=metrics | {"out_of_bag": out_of_bag_metrics(model, forest.out_of_bag, ready)}

@@ -1,0 +1,76 @@
+"""Fill missing values by mean, median, mode or a constant, or delete their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from mlkit.errors import DataError, UsageError
+from mlkit.formats.tables import Table
+
+STRATEGIES = ("mean", "median", "mode", "constant", "delete")
+
+
+def fill_values(
+    table: Table, strategy: str, columns: Sequence[str] | None = None, constant: str | None = None
+) -> dict[str, str]:
+    """Return what to write into the gaps of every column; words are filled by their mode under mean and median.
+
+    Raises `DataError` for a column without any value, where there is nothing to learn from.
+    """
+    if strategy not in STRATEGIES:
+        raise UsageError(f"the strategy is one of {', '.join(STRATEGIES)}, not {strategy!r}")
+    if (strategy == "constant") != (constant is not None):
+        raise UsageError("--value goes with --strategy constant")
+    names = table.names if columns is None else list(columns)
+    table.require(names)
+    if strategy == "delete":
+        return {}
+    found = {}
+    for name in names:
+        if constant is not None:
+            found[name] = constant
+            continue
+        counts = table.counts(name) if strategy == "mode" or not table.is_numeric(name) else []
+        if counts:
+            found[name] = counts[0][0]
+        elif strategy != "mode" and table.is_numeric(name):
+            values = table.numbers(name)
+            known = values[~np.isnan(values)]
+            found[name] = repr(float(known.mean() if strategy == "mean" else np.median(known)))
+            table.forget(name)
+        elif columns is not None:
+            raise DataError(f"column {name!r} holds nothing but missing values", path=table.path)
+    return found
+
+
+def impute(
+    table: Table, values: Mapping[str, str], *, delete: Sequence[str] = (), indicators: bool = False
+) -> tuple[Table, int]:
+    """Return the table with gaps filled (or the rows with a gap in the columns `delete` left out), and their number.
+
+    With `indicators`, a column NAME_missing of 0 and 1 is added for every column that had gaps.
+    """
+    if delete:
+        table.require(delete)
+        gaps = np.zeros(table.rows, np.bool_)
+        for name in delete:
+            gaps |= table.text(name).is_null().to_numpy()
+        if gaps.all():
+            raise DataError("every row has a missing value: nothing would be left", path=table.path)
+        return table.take(~gaps), int(gaps.sum())
+    table.require(list(values))
+    filled = 0
+    marks = {}
+    for name, value in values.items():
+        text = table.text(name)
+        gaps = text.is_null().to_numpy()
+        if gaps.any():
+            filled += int(gaps.sum())
+            marks[name] = gaps
+            table = table.with_column(name, text.fill_null(value))
+    if indicators:
+        for name, gaps in marks.items():
+            table = table.with_column(f"{name}_missing", gaps.astype(np.int64))
+    return table, filled

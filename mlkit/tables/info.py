@@ -1,0 +1,45 @@
+"""What a table holds: one line per column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from mlkit.formats.tables import Table
+
+
+@dataclass(frozen=True)
+class ColumnInfo:
+    """One column: its kind, missing and distinct values, and its range or its most frequent value."""
+
+    name: str
+    kind: str  # number, category, empty
+    missing: int
+    distinct: int
+    low: float | None = None
+    high: float | None = None
+    mean: float | None = None
+    top: str | None = None
+    top_count: int | None = None
+
+
+def describe_columns(table: Table) -> Iterator[ColumnInfo]:
+    """Yield what is known of every column, in order."""
+    for name in table.names:
+        if table.is_numeric(name):
+            values = table.numbers(name)
+            known = values[~np.isnan(values)]
+            table.forget(name)
+            yield ColumnInfo(
+                name, "number", len(values) - len(known), len(np.unique(known)), float(known.min()),
+                float(known.max()), float(known.mean()),
+            )  # fmt: skip
+            continue
+        counts = table.counts(name)
+        missing = table.rows - sum(count for _, count in counts)
+        if counts:
+            yield ColumnInfo(name, "category", missing, len(counts), top=counts[0][0], top_count=counts[0][1])
+        else:
+            yield ColumnInfo(name, "empty", missing, 0)

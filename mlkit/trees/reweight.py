@@ -1,0 +1,143 @@
+"""Weights against distribution shift, for trainers to read with --weight.
+
+Covariate shift: a domain classifier tells rows of one table from rows of another; its odds are the ratio of
+densities (Shimodaira 2000; Bickel et al. 2009). Label shift: the confusion matrix of a classifier on held-out
+rows and its predictions elsewhere give the new shares of classes (Lipton et al. 2018).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlkit.errors import DataError, UsageError
+from mlkit.formats.tables import Table, join_rows
+from mlkit.trees.evaluation import area_under_curve, predicted_classes
+from mlkit.trees.gradient import GradientSettings
+from mlkit.trees.model import Predictor
+from mlkit.trees.target import target_values
+from mlkit.trees.train import Columns, train_gradient, train_linear
+from mlkit.trees.validation import fold_places
+
+Reals = NDArray[np.float64]
+CLASSIFIERS = ("logistic", "boost")
+DOMAIN = "mlkit_domain"
+
+
+@dataclass(frozen=True)
+class CovariateWeights:
+    """Weights (mean 1) of the first table's rows, the domain classifier's AUC, and what the weights leave.
+
+    auc 0.5: no shift that the classifier sees. effective_rows: (sum w)^2 / sum w^2.
+    """
+
+    weights: Reals
+    auc: float
+    effective_rows: float
+
+
+def covariate_weights(
+    table: Table,
+    toward: Table,
+    *,
+    ignore: tuple[str, ...] = (),
+    classifier: str = "logistic",
+    clip: float = 10.0,
+    folds: int = 5,
+    seed: int = 1,
+    threads: int = 1,
+) -> CovariateWeights:
+    """Return p_toward(x) / p_table(x) for every row of `table`, clipped at `clip` times its mean.
+
+    Only columns that both tables have are used. Every row is judged by a classifier that has not seen it.
+    """
+    if classifier not in CLASSIFIERS:
+        raise UsageError(f"the classifier is one of {', '.join(CLASSIFIERS)}, not {classifier!r}")
+    if clip <= 0:
+        raise UsageError("the clip must be above 0")
+    shared = [name for name in table.names if name in toward.names and name not in ignore]
+    if not shared:
+        raise DataError("the tables have no column in common", path=toward.path)
+    domain = np.repeat(["here", "there"], [table.rows, toward.rows])
+    both = join_rows(table, toward, shared).with_column(DOMAIN, domain)
+    label = (domain == "there").astype(np.float64)
+    places = fold_places(label, folds, seed, stratified=True)
+    columns = Columns(DOMAIN, task="classification")
+    settings = GradientSettings(rounds=50, leaves=15, seed=seed)
+    odds_of = np.empty(len(label))
+    for fold in range(folds):
+        train = both.take(places != fold)
+        model: Predictor
+        if classifier == "boost":
+            model = train_gradient(train, columns, settings, threads=threads)
+        else:
+            model = train_linear(train, columns)
+        odds_of[places == fold] = model.predict(both.take(places == fold), threads)[:, 1]
+    p = np.clip(odds_of, 1e-6, 1 - 1e-6)
+    ratio = (p / (1 - p) * table.rows / toward.rows)[: table.rows]
+    ratio = np.minimum(ratio, clip)
+    weights = ratio / ratio.mean()
+    auc = area_under_curve(odds_of, label == 1, np.ones(len(label)))
+    effective = float(weights.sum() ** 2 / (weights**2).sum())
+    return CovariateWeights(weights, 0.5 if auc is None else auc, effective)
+
+
+@dataclass(frozen=True)
+class LabelWeights:
+    """The weight of every class (new share over old share), and the estimated new shares."""
+
+    classes: tuple[str, ...]
+    weights: Reals
+    shares: Reals
+
+
+def label_weights(model: Predictor, valid: Table, toward: Table, *, threads: int = 1) -> LabelWeights:
+    """Return class weights for label shift: w >= 0 with C w = mu.
+
+    C[i, j] is the share of held-out rows of class j that are predicted i, mu[i] the share of i among the
+    predictions for `toward`.
+    """
+    if not model.classes:
+        raise UsageError("label shift needs a classifier; this model predicts a number")
+    count = len(model.classes)
+    truth = target_values(valid, model.target, model.classes).astype(np.int64)
+    predicted = predicted_classes(model.predict(valid, threads))
+    confusion = np.bincount(predicted * count + truth, minlength=count * count).reshape(count, count) / len(
+        truth
+    )
+    there = predicted_classes(model.predict(toward, threads))
+    mu = np.bincount(there, minlength=count) / len(there)
+    weights = nonnegative_solution(confusion, mu)
+    shares = weights * confusion.sum(axis=0)
+    total = shares.sum()
+    if total <= 0:
+        raise DataError("the confusion matrix does not tell the classes apart", path=valid.path)
+    return LabelWeights(model.classes, weights / total, shares / total)
+
+
+def nonnegative_solution(matrix: Reals, goal: Reals) -> Reals:
+    """Return x >= 0 with least |matrix x - goal| (Lawson and Hanson's active sets)."""
+    count = matrix.shape[1]
+    x = np.zeros(count)
+    free = np.zeros(count, np.bool_)
+    for _ in range(10 * count):
+        slope = matrix.T @ (goal - matrix @ x)
+        candidates = ~free & (slope > 1e-12)
+        if not candidates.any():
+            break
+        free[int(np.argmax(np.where(candidates, slope, -np.inf)))] = True
+        while True:
+            best = np.zeros(count)
+            best[free] = np.linalg.lstsq(matrix[:, free], goal, rcond=None)[0]
+            if best[free].min() > 0:
+                break
+            falling = free & (best <= 0)
+            step = float(np.min(x[falling] / np.maximum(x[falling] - best[falling], 1e-300)))
+            x = x + step * (best - x)
+            free &= x > 1e-15
+            if not free.any():
+                break
+        x = best
+    return x
