@@ -16,7 +16,7 @@ from mlkit.errors import DataError
 from mlkit.formats.corpus import Vocabulary, encode_corpus, prepare_corpus
 from mlkit.formats.streams import Errors, PathLike
 from mlkit.formats.vectors import load_vectors
-from mlkit.progress import Progress, silent
+from mlkit.progress import Progress, Report, silent
 from mlkit.threads import thread_count
 
 
@@ -77,7 +77,7 @@ def train_texts(
     vocabulary, corpus = prepare_corpus(
         texts.sources, min_count=texts.min_count, max_size=texts.max_vocab, lower=texts.lower, vocabulary=known,
         encoded=texts.encoded, errors=texts.errors, threads=count, memory=texts.memory, tmp_dir=texts.tmp_dir,
-        progress=progress,
+        progress=_watched(progress, checkpoints),
     )  # fmt: skip
     if len(vocabulary) == 0:
         raise DataError(
@@ -106,6 +106,17 @@ def train_texts(
         words += existing.other_words
         vectors = np.concatenate([vectors, existing.other_rows])
     return Trained(words, vectors, record.outputs, record, vocabulary)
+
+
+def _watched(progress: Progress, checkpoints: Checkpoints | None) -> Progress:
+    """Let a stop signal end the reading of the text: there is nothing to save yet."""
+
+    def report(state: Report) -> None:
+        progress(state)
+        if checkpoints is not None and checkpoints.stop.requested:
+            checkpoints.stop.raise_stopped("stopped while reading the text; nothing to save yet")
+
+    return report
 
 
 @dataclass(frozen=True)

@@ -187,3 +187,12 @@ def test_texts_with_existing_vectors_keep_and_add_words(tmp_path: Path) -> None:
     assert (trained.vectors[trained.words.index("the")] == old[0]).all()
     assert (trained.vectors[-1] == old[1]).all()
     assert trained.output_vectors.shape == (4, 3)
+
+
+def test_a_stop_signal_ends_the_reading(tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("the cat sat\n" * 20)
+    stop = StopSignals()
+    stop.number = 15
+    with pytest.raises(Stopped, match="reading"):
+        train_texts(Texts([corpus]), SMALL, threads=1, checkpoints=Checkpoints(None, 1.0, stop))
