@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Compiled counting of n-grams, for BLEU and chrF on inputs where it pays to import numba."""
 
 from __future__ import annotations

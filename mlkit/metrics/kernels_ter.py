@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Compiled TER: Tercom's shift search over edit distance within sacreBLEU's beam.
 
 The twin of `mlkit.metrics.shifts`, which explains the rules; words are numbers here, and the matrix is one of int32.

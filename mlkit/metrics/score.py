@@ -79,7 +79,12 @@ class Metric(Protocol):
 
 def signature_text(signature: Mapping[str, str], *, short: bool = False) -> str:
     """Return a signature as ``nrefs:1|case:mixed|...``."""
-    return "|".join(f"{_SHORT.get(key, key) if short else key}:{value}" for key, value in signature.items())
+    fields = dict(signature)
+    if short:
+        fields = {_SHORT.get(key, key): value for key, value in signature.items()}
+        if fields.get("tok") == "tercom":  # BLEU's field keeps its name
+            fields = {"t" if key == "tok" else key: value for key, value in fields.items()}
+    return "|".join(f"{key}:{value}" for key, value in fields.items())
 
 
 def with_test(

@@ -110,11 +110,11 @@ def _resampled_totals(statistics: Array, resamples: int, seed: int) -> Iterator[
     segments = len(statistics)
     rng = np.random.default_rng(seed)
     scale = _scale(statistics)
-    wide = statistics.astype(np.float64)
+    wide, narrow = statistics.astype(np.float64), statistics.astype(np.float32)
     for count in _block_sizes(resamples, max(1, BLOCK // segments)):
         drawn = rng.choice(segments, size=(count, segments), replace=True)
         if scale is None:
-            yield np.array([statistics[rows].sum(0) for rows in drawn])
+            yield np.array([narrow[rows].sum(0) for rows in drawn])
             continue
         flat = drawn + (np.arange(count) * segments)[:, None]
         counts = np.bincount(flat.ravel(), minlength=count * segments).reshape(count, segments)
@@ -122,7 +122,7 @@ def _resampled_totals(statistics: Array, resamples: int, seed: int) -> Iterator[
         totals = exact.astype(np.float32)
         # beyond 24 bits the order of additions shows
         for k in np.flatnonzero((exact * scale >= 1 << 24).any(axis=1)):
-            totals[k] = statistics[drawn[k]].sum(0)
+            totals[k] = narrow[drawn[k]].sum(0)
         yield totals
 
 
