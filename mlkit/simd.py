@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Vectors of sixteen float32 values for kernels: explicit SIMD where LLVM's own vectoriser is not enough.
 
 Inside a kernel a vector is a value like any other; ``+ - * /`` work lane by lane::

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Skip-gram and CBOW on one chunk of the encoded corpus, with negative sampling or hierarchical softmax.
 
 Both losses are the same work: a centre word names *outputs* (itself and its negatives, or the nodes of its Huffman

@@ -45,7 +45,8 @@ def alias_table(counts: Counts, exponent: float) -> NDArray[np.uint64]:
     for word in (*small, *large):
         values[word] = 1.0
     high = np.floor(np.array(values) * 0xFFFFFFFF).astype(np.uint64)
-    return (high << np.uint64(32)) | np.array(other, np.uint64)
+    table: NDArray[np.uint64] = (high << np.uint64(32)) | np.array(other, np.uint64)
+    return table
 
 
 @dataclass(frozen=True)
