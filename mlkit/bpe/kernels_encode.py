@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Encode: merge the symbols of distinct words, write them as text or ids, and put the words of a text together."""
 
 import numpy as np
@@ -14,8 +15,11 @@ NEVER = np.int64(1) << np.int64(62)
 SHORT = 40  # symbols; longer words are merged with a heap
 BLOCK = 512  # symbols: with dropout, longer words are merged in blocks of this size
 
-FACTOR = np.uint64(0x9E3779B97F4A7C15)
+# products of 32-bit halves never overflow, which plain numpy would warn of
+FACTOR = np.uint64(0x9E3779B1)
+SECOND_FACTOR = np.uint64(0x85EBCA77)
 LOW = 0xFFFFFFFF
+LOW_HALF = np.uint64(LOW)
 HALF = np.uint64(32)
 
 
@@ -25,7 +29,7 @@ def fill_merges(left, right, values, keys, found):
     mask = np.uint64(keys.shape[0] - 1)
     for k in range(left.shape[0]):
         key = (np.int64(left[k]) << 32) | np.int64(right[k])
-        h = np.uint64(key) * FACTOR
+        h = (np.uint64(left[k]) * FACTOR) ^ (np.uint64(right[k]) * SECOND_FACTOR)
         at = (h ^ (h >> HALF)) & mask
         while keys[at] != -1 and keys[at] != key:
             at = (at + np.uint64(1)) & mask
@@ -40,7 +44,7 @@ def merge_of(left, right, keys, found):
         return NEVER
     key = (np.int64(left) << 32) | np.int64(right)
     mask = np.uint64(keys.shape[0] - 1)
-    h = np.uint64(key) * FACTOR
+    h = (np.uint64(left) * FACTOR) ^ (np.uint64(right) * SECOND_FACTOR)
     at = (h ^ (h >> HALF)) & mask
     while True:
         if keys[at] == key:
@@ -217,14 +221,32 @@ def merge_long(symbols, begins, count, keys, found):
 
 
 @inline
+def scrambled(z):
+    """Mix the bits of a 64-bit number, twice."""
+    z = ((z & LOW_HALF) * FACTOR) ^ ((z >> HALF) * SECOND_FACTOR)
+    z ^= (z >> np.uint64(29)) ^ (z << np.uint64(25))
+    z = ((z & LOW_HALF) * SECOND_FACTOR) ^ ((z >> HALF) * FACTOR)
+    return z ^ (z >> np.uint64(32)) ^ (z << np.uint64(27))
+
+
+@inline
+def start_random(rng, seed, line, word):
+    """Start the random numbers of one word."""
+    z = scrambled(seed ^ np.uint64(0x9E3779B97F4A7C15))
+    z = scrambled(z ^ np.uint64(line))
+    z = scrambled(z ^ np.uint64(word))
+    rng[0] = z if z != np.uint64(0) else np.uint64(1)
+
+
+@inline
 def next_random(rng):
-    """Advance a splitmix64 state of one value; return a number in [0, 1)."""
-    rng[0] += np.uint64(0x9E3779B97F4A7C15)
-    z = rng[0]
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    z ^= z >> np.uint64(31)
-    return np.float64(z >> np.uint64(11)) * (1.0 / 9007199254740992.0)
+    """Return a number in [0, 1): Marsaglia's xorshift64, whose state is the array of one value."""
+    x = rng[0]
+    x ^= x << np.uint64(13)
+    x ^= x >> np.uint64(7)
+    x ^= x << np.uint64(17)
+    rng[0] = x
+    return np.float64(x >> np.uint64(11)) * (1.0 / 9007199254740992.0)
 
 
 @inline
@@ -446,10 +468,7 @@ def encode_items_with_dropout(
             place[1] = 0
         if word < 0:
             continue
-        rng[0] = seed ^ (np.uint64(place[0]) * FACTOR)
-        next_random(rng)
-        rng[0] ^= np.uint64(place[1])
-        next_random(rng)
+        start_random(rng, seed, place[0], place[1])
         place[1] += 1
         start = starts[word]
         total = spell(

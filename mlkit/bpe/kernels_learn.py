@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Learn merges: pair counts in a hash table, lists of places, a heap with lazy updates.
 
 The words stand in one row of symbols, each closed by `END`. A symbol of several characters keeps its first place:
@@ -24,7 +25,10 @@ PAIRS, POOL, HEAP, TOKENS, TOKEN_BYTES, MERGES, THRESHOLD, FORCED, NEED = range(
 DONE, ROOM, STEPS, HEAP_ROOM = 0, 1, 2, 3
 TIES_HF, TIES_SUBWORD_NMT = 0, 1
 
-FACTOR = np.uint64(0x9E3779B97F4A7C15)
+# products of 32-bit halves never overflow, which plain numpy would warn of
+FACTOR = np.uint64(0x9E3779B1)
+SECOND_FACTOR = np.uint64(0x85EBCA77)
+LOW = np.uint64(0xFFFFFFFF)
 SHIFT = np.uint64(32)
 
 
@@ -94,7 +98,7 @@ def slot_of(left, right, slots, pairs):
     """Return the slot of a pair, or the empty one where it belongs."""
     key = (left << 32) | right
     mask = np.uint64(slots.shape[0] - 1)
-    h = np.uint64(key) * FACTOR
+    h = (np.uint64(left) * FACTOR) ^ (np.uint64(right) * SECOND_FACTOR)
     at = (h ^ (h >> SHIFT)) & mask
     while True:
         pair = slots[at]
@@ -265,11 +269,11 @@ def token_of(a, b, token_starts, token_bytes, token_slots, state):
     """Return the id of the token a + b: that of an equal string, or a new one (then its bytes are entered)."""
     begin = state[TOKEN_BYTES]
     at = begin
-    h = np.uint64(14695981039346656037)
+    h = np.uint64(0xCBF29CE4)
     for part in (a, b):
         for k in range(token_starts[part], token_starts[part + 1]):
             token_bytes[at] = token_bytes[k]
-            h = (h ^ np.uint64(token_bytes[k])) * np.uint64(1099511628211)
+            h = (((h & LOW) ^ np.uint64(token_bytes[k])) * FACTOR) ^ (h >> SHIFT)
             at += 1
     mask = np.uint64(token_slots.shape[0] - 1)
     slot = (h ^ (h >> SHIFT)) & mask
@@ -290,9 +294,9 @@ def token_of(a, b, token_starts, token_bytes, token_slots, state):
 def enter_tokens(token_bytes, token_starts, tokens, token_slots):
     """Enter the bytes of tokens into the table of `token_of`, whose slots are -1; the first of equals stays."""
     for token in range(tokens):
-        h = np.uint64(14695981039346656037)
+        h = np.uint64(0xCBF29CE4)
         for k in range(token_starts[token], token_starts[token + 1]):
-            h = (h ^ np.uint64(token_bytes[k])) * np.uint64(1099511628211)
+            h = (((h & LOW) ^ np.uint64(token_bytes[k])) * FACTOR) ^ (h >> SHIFT)
         mask = np.uint64(token_slots.shape[0] - 1)
         slot = (h ^ (h >> SHIFT)) & mask
         while token_slots[slot] >= 0:

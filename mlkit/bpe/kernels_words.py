@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Cut text into words and number them: GPT-2's pre-tokenizer as a state machine, words between spaces, a hash table.
 
 What the cutters write is a row of items: a word's number (from 0), `NEWLINE`, `MARK - k` for the k-th special token,
@@ -21,7 +22,9 @@ CHARS, METASPACE = 0, 1
 SPACE = 3  # the class of white space in unicode_classes
 
 SEED = np.uint64(0x9E3779B97F4A7C15)
-FACTOR = np.uint64(0xD6E8FEB86659FD93)
+# products of 32-bit halves never overflow, which plain numpy would warn of
+FACTOR = np.uint64(0x9E3779B1)
+SECOND_FACTOR = np.uint64(0x85EBCA77)
 LOW = np.uint64(0xFFFFFFFF)
 HALF = np.uint64(32)
 
@@ -116,6 +119,13 @@ def word_end(text, i, limit, newline, classes):
 
 
 @inline
+def mixed(h):
+    """Mix the bits of a 64-bit number."""
+    h = ((h & LOW) * FACTOR) ^ ((h >> HALF) * SECOND_FACTOR)
+    return h ^ (h >> HALF) ^ (h << np.uint64(27))
+
+
+@inline
 def hash_of(text, start, stop):
     """Return a 64-bit hash of text[start:stop], eight bytes at a time."""
     h = SEED ^ np.uint64(stop - start)
@@ -131,17 +141,13 @@ def hash_of(text, start, stop):
             | (np.uint64(text[i + 6]) << np.uint64(48))
             | (np.uint64(text[i + 7]) << np.uint64(56))
         )
-        h = (h ^ block) * FACTOR
-        h ^= h >> HALF
+        h = mixed(h ^ block)
         i += 8
     block = np.uint64(0)
     while i < stop:
         block = (block << np.uint64(8)) | np.uint64(text[i])
         i += 1
-    h = (h ^ block) * FACTOR
-    h ^= h >> HALF
-    h *= FACTOR
-    return h ^ (h >> np.uint64(29))
+    return mixed(h ^ block)
 
 
 @inline

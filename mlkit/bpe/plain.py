@@ -332,20 +332,26 @@ def _isolate(word: str, pattern: re.Pattern[str]) -> list[str]:
     return [segment for segment in segments if segment]
 
 
+def _scrambled(z: int) -> int:
+    low = 0xFFFFFFFF
+    z = ((z & low) * 0x9E3779B1) ^ ((z >> 32) * 0x85EBCA77)
+    z = (z ^ (z >> 29) ^ (z << 25)) & _MASK
+    z = ((z & low) * 0x85EBCA77) ^ ((z >> 32) * 0x9E3779B1)
+    return (z ^ (z >> 32) ^ (z << 27)) & _MASK
+
+
 class _Random:
-    """splitmix64, as in `kernels_encode`: numbers of one word."""
+    """The random numbers of one word, as in `kernels_encode`."""
 
     def __init__(self, seed: int, line: int, word: int) -> None:
-        self.state = (seed & _MASK) ^ (line * 0x9E3779B97F4A7C15 & _MASK)
-        self.next()
-        self.state ^= word
-        self.next()
+        z = _scrambled((seed & _MASK) ^ 0x9E3779B97F4A7C15)
+        self.state = _scrambled(_scrambled(z ^ line) ^ word) or 1
 
     def next(self) -> float:
         """Return the next number in [0, 1)."""
-        self.state = (self.state + 0x9E3779B97F4A7C15) & _MASK
-        z = self.state
-        z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-        z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
-        z ^= z >> 31
-        return (z >> 11) * (1.0 / 9007199254740992.0)
+        x = self.state
+        x ^= (x << 13) & _MASK
+        x ^= x >> 7
+        x ^= (x << 17) & _MASK
+        self.state = x
+        return (x >> 11) * (1.0 / 9007199254740992.0)

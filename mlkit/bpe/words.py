@@ -107,4 +107,4 @@ class WordTable:
             if 2 * (self.count + 1) > len(self.slots) or self.count + 2 > len(self.starts):
                 self.reserve(self.count, 0)
             else:
-                self.reserve(0, len(self.arena))
+                self.reserve(0, len(self.arena) + 1)
