@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from mlkit.errors import UsageError
@@ -22,6 +23,7 @@ _LOG_ZERO = -9999999999
 COMPILED_FROM = 1_500_000
 
 Tokens = Sequence[str]
+Grams = Iterable[Any]
 
 
 class Bleu:
@@ -60,6 +62,7 @@ class Bleu:
         self._references: list[list[Tokens]] = []
         self._head: dict[str, str] = {}
         self._systems = 1
+        self._sets: list[list[list[Grams]]] = []  # of each segment's references, kept for several systems
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -89,6 +92,7 @@ class Bleu:
         `systems` tells how many systems will be scored, which decides whether compiled kernels pay.
         """
         self._systems = systems
+        self._sets = []
         self._head = signature_head(references)
         streams: list[list[Tokens | None]] = []
         for stream in references:
@@ -108,7 +112,13 @@ class Bleu:
             counts: Iterable[Sequence[int]] = matches(tokens, self._references, self.max_order)
         else:
             orders = range(1, self.max_order + 1)
-            counts = (_matches(h, refs, orders) for h, refs in zip(tokens, self._references, strict=True))
+            if self._systems > 1 and not self._sets:
+                self._sets = [[_gram_sets(tokens, orders) for tokens in refs] for refs in self._references]
+            sets: Iterable[list[list[Grams]] | None] = self._sets or repeat(None)
+            counts = (
+                _matches(h, refs, orders, known)
+                for h, refs, known in zip(tokens, self._references, sets, strict=False)
+            )
         rows: Statistics = []
         for hypothesis, references, correct in zip(tokens, self._references, counts, strict=True):
             length = len(hypothesis)
@@ -224,11 +234,17 @@ def _closest_length(length: int, references: Sequence[Tokens]) -> int:
     return best
 
 
-def _matches(hypothesis: Tokens, references: Sequence[Tokens], orders: Iterable[int]) -> list[int]:
-    """Count the n-grams of the hypothesis that are in a reference, clipped by the reference that has most."""
+def _matches(
+    hypothesis: Tokens, references: Sequence[Tokens], orders: Iterable[int], sets: list[list[Grams]] | None = None
+) -> list[int]:
+    """Count the n-grams of the hypothesis that are in a reference, clipped by the reference that has most.
+
+    `sets` are the distinct n-grams of each reference by order, where somebody has kept them.
+    """
     correct: list[int] = []
     shifted: list[Tokens] = []
-    shifted_references: list[list[Tokens]] = [[] for _ in references]
+    if sets is None:
+        sets = [list(_gram_iterators(reference, orders)) for reference in references]
     for n in orders:
         if n > 1 and not correct[-1]:  # without a match of order n - 1 there is none of order n
             correct.append(0)
@@ -236,15 +252,25 @@ def _matches(hypothesis: Tokens, references: Sequence[Tokens], orders: Iterable[
         shifted.append(hypothesis[n - 1 :])
         distinct = set(zip(*shifted) if n > 1 else hypothesis)  # noqa: B905
         common: set[Any] = set()
-        for reference, parts in zip(references, shifted_references, strict=True):
-            parts.append(reference[n - 1 :])
-            found = distinct.intersection(zip(*parts) if n > 1 else reference)  # noqa: B905
+        for grams in sets:
+            found = distinct.intersection(grams[n - 1])
             common = common | found if common else found
         count = len(common)
         if count and len(distinct) < len(hypothesis) - n + 1:
             count += _repeats(hypothesis, references, n, common)
         correct.append(count)
     return correct
+
+
+def _gram_iterators(tokens: Tokens, orders: Iterable[int]) -> Iterable[Grams]:
+    shifted: list[Tokens] = []
+    for n in orders:
+        shifted.append(tokens[n - 1 :])
+        yield zip(*shifted) if n > 1 else tokens  # noqa: B905
+
+
+def _gram_sets(tokens: Tokens, orders: Iterable[int]) -> list[Grams]:
+    return list(map(set, _gram_iterators(tokens, orders)))
 
 
 def _repeats(hypothesis: Tokens, references: Sequence[Tokens], n: int, common: set[Any]) -> int:

@@ -51,6 +51,7 @@ class Chrf:
         self.whitespace = whitespace
         self.eps_smoothing = eps_smoothing
         self._references: list[list[str | None]] = []
+        self._reference_characters: list[list[str]] = []
         self._head: dict[str, str] = {}
         self._systems = 1
         self._words: dict[str, tuple[str, ...]] = {}
@@ -88,9 +89,12 @@ class Chrf:
         """
         self._head = signature_head(references)
         self._systems = systems
-        self._references = [
-            [None if text is None else self._cased(text) for text in stream] for stream in references
-        ]
+        self._references = []
+        self._reference_characters = []
+        for stream in references:
+            self._references.append([None if text is None else self._cased(text) for text in stream])
+            lines = ["" if text is None else text for text in self._references[-1]]
+            self._reference_characters.append(self._characters(lines) if self.char_order else [])
 
     def statistics(self, hypotheses: Sequence[str]) -> Statistics:
         """Return per segment, for each order, n-grams of hypothesis and reference and their matches.
@@ -98,15 +102,16 @@ class Chrf:
         Of several references that with the best F score counts.
         """
         lines = [self._cased(text) for text in hypotheses]
+        characters = self._characters(lines) if self.char_order else []
+        words = self._split(lines) if self.word_order else []
+        if len(self._references) == 1 and None not in self._references[0]:
+            return self._against(characters, words, 0)
         best: Statistics = [[] for _ in lines]
         values = [-1.0] * len(lines)
-        for stream in self._references:
-            rows = self._against(lines, ["" if text is None else text for text in stream])
+        for number, stream in enumerate(self._references):
+            rows = self._against(characters, words, number)
             for k, (text, row) in enumerate(zip(stream, rows, strict=True)):
                 if text is None:
-                    continue
-                if len(self._references) == 1:
-                    best[k] = row
                     continue
                 value = self._f_score(row)
                 if value > values[k]:
@@ -116,18 +121,15 @@ class Chrf:
     def _cased(self, text: str) -> str:
         return text.lower() if self.lowercase else text
 
-    def _against(self, hypotheses: list[str], references: list[str]) -> list[list[int]]:
+    def _against(self, characters: list[str], words: list[list[str]], number: int) -> Statistics:
         """Return the statistics of each segment against one reference."""
-        parts = []
+        parts: list[Statistics] = []
         if self.char_order:
-            parts.append(count_characters(
-                self._characters(hypotheses), self._characters(references), self.char_order, self._systems
-            ))  # fmt: skip
+            references = self._reference_characters[number]
+            parts.append(count_characters(characters, references, self.char_order, self._systems))
         if self.word_order:
-            parts.append([
-                _count(h, r, self.word_order)
-                for h, r in zip(self._split(hypotheses), self._split(references), strict=True)
-            ])  # fmt: skip
+            others = self._split([text or "" for text in self._references[number]])
+            parts.append([_count(h, r, self.word_order) for h, r in zip(words, others, strict=True)])
         return parts[0] if len(parts) == 1 else [a + b for a, b in zip(*parts, strict=True)]
 
     def _characters(self, lines: list[str]) -> list[str]:
@@ -210,7 +212,7 @@ def f_score(row: Sequence[Any], beta: int, *, eps_smoothing: bool) -> Any:
 
 def count_characters(
     hypotheses: list[str], references: list[str], orders: int, systems: int = 1
-) -> list[list[int]]:
+) -> Statistics:
     """Return the n-gram statistics of strings without their white space, by the cheapest of three ways."""
     size = sum(map(len, hypotheses)) + sum(map(len, references))
     if size * systems < SORTED_FROM:
@@ -224,9 +226,9 @@ def count_characters(
     return compiled_characters(hypotheses, references, orders)
 
 
-def _count(hypothesis: Sequence[str], reference: Sequence[str], orders: int) -> list[int]:
+def _count(hypothesis: Sequence[str], reference: Sequence[str], orders: int) -> list[float]:
     """Return n-grams of the hypothesis, of the reference, and matches, for each order."""
-    row: list[int] = []
+    row: list[float] = []
     for n in range(1, orders + 1):
         own = Counter(zip(*(hypothesis[k:] for k in range(n)), strict=False))
         other = Counter(zip(*(reference[k:] for k in range(n)), strict=False))

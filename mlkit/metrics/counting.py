@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mlkit.metrics.kernels import count_matches
+from mlkit.metrics.kernels import count_letters, count_matches
 from mlkit.metrics.kernels_ter import tercom_edits
 from mlkit.metrics.shifts import Edits, Shift
 
@@ -99,7 +99,9 @@ def totals_by_order(offsets: Offsets, orders: int) -> npt.NDArray[Any]:
 def compiled_characters(hypotheses: Sequence[str], references: Sequence[str], orders: int) -> list[list[int]]:
     """Return for each pair and order: character n-grams of the hypothesis, of the reference, matches."""
     own, other = encode_characters(hypotheses), encode_characters(references)
-    found = clipped_matches(own, other, np.arange(len(hypotheses) + 1, dtype=np.int64), orders)
+    found = np.empty((len(hypotheses), orders), np.int64)
+    if not count_letters(*own, *other, found):
+        found = clipped_matches(own, other, np.arange(len(hypotheses) + 1, dtype=np.int64), orders)
     reference_size = totals_by_order(other[1], orders)
     hypothesis_size = np.where(reference_size > 0, totals_by_order(own[1], orders), 0)
     return np.stack([hypothesis_size, reference_size, found], axis=2).reshape(len(found), -1).tolist()

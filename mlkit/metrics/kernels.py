@@ -100,3 +100,91 @@ def count_matches(hypothesis, hypothesis_at, reference, reference_at, first_refe
             if total == 0:
                 break
             matches[s, n] = total
+
+
+@inline
+def find_key(key, mask, keys):
+    """Return the slot of a packed n-gram (> 0), or the empty one where it would go."""
+    # folded to 31 bits, the product stays below 2^63
+    folded = (key ^ (key >> 31)) & 0x7FFFFFFF
+    place = ((folded * 2654435761) >> 13) & mask
+    while keys[place] != 0 and keys[place] != key:
+        place = (place + 1) & mask
+    return place
+
+
+@kernel("b1(const i4[:], const i8[:], const i4[:], const i8[:], i8[:,:])")
+def count_letters(hypothesis, hypothesis_at, reference, reference_at, matches):
+    """Count the n-grams of characters that each segment shares with its one reference, as `count_matches` does.
+
+    Returns False, with nothing counted, where the alphabet is too large to pack an n-gram into 62 bits.
+    """
+    segments, orders = matches.shape
+    number_of = np.zeros(0x110000, np.int32)
+    letters = 0
+    for text in (hypothesis, reference):
+        for code in text:
+            if number_of[code] == 0:
+                letters += 1
+                number_of[code] = letters
+    bits = 1
+    while (1 << bits) <= letters:
+        bits += 1
+    if bits * orders > 62:
+        return False
+    longest = 1
+    for s in range(segments):
+        longest = max(longest, reference_at[s + 1] - reference_at[s], hypothesis_at[s + 1] - hypothesis_at[s])
+    size = 16
+    while size < 2 * longest:
+        size *= 2
+    keys = np.zeros(size, np.int64)
+    left = np.zeros(size, np.int32)  # occurrences in the reference that no n-gram of the hypothesis has used
+    own = np.empty(longest, np.int64)
+    own_place = np.empty(longest, np.int64)
+    other = np.empty(longest, np.int64)
+    for s in range(segments):
+        begin, origin = hypothesis_at[s], reference_at[s]
+        length, width = hypothesis_at[s + 1] - begin, reference_at[s + 1] - origin
+        size = 16
+        while size < 2 * width:
+            size *= 2
+        mask = size - 1
+        alive = length
+        for i in range(length):
+            own[i] = 0
+            own_place[i] = i
+        other[:width] = 0
+        for n in range(orders):
+            matches[s, n] = 0
+        for n in range(min(orders, length, width)):
+            keys[:size] = 0
+            for j in range(width - n):
+                key = (other[j] << bits) | number_of[reference[origin + j + n]]
+                other[j] = key
+                place = find_key(key, mask, keys)
+                if keys[place] == 0:
+                    keys[place] = key
+                    left[place] = 0
+                left[place] += 1
+            found = 0
+            kept = 0
+            for k in range(alive):
+                i = own_place[k]
+                if i + n >= length:
+                    break
+                key = (own[k] << bits) | number_of[hypothesis[begin + i + n]]
+                place = find_key(key, mask, keys)
+                if keys[place] == 0:  # not in the reference: nor is any longer n-gram that begins here
+                    continue
+                if left[place] > 0:
+                    left[place] -= 1
+                    found += 1
+                own[kept] = key
+                own_place[kept] = i
+                kept += 1
+            alive = kept
+            matches[s, n] = found
+            if found == 0:
+                break
+    return True
