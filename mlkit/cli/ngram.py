@@ -150,7 +150,7 @@ def train(
     a .bin model, for ARPA files cannot hold them. Back-off forms and --prune-entropy hold the whole model in
     memory.
 
-    --memory bounds the whole process (from about 200M on); sorted parts go to --tmp-dir. Without it they do
+    --memory bounds the whole process (from about 280M on); sorted parts go to --tmp-dir. Without it they do
     from 600M on.
 
     \b
@@ -178,7 +178,7 @@ def train(
     settings = TrainSettings(
         order, method, thresholds, prune_entropy, min_count, vocab_size,
         None if vocab is None else read_word_list(vocab), unk, weights, skip_symbols, errors.value,
-        None if memory is None else options.size(memory), tmp_dir, thread_count(threads),
+        ngram_files.memory_bound(memory), tmp_dir, thread_count(threads),
     )  # fmt: skip
     with out.progress("Training") as report:
         found = run(output, settings, texts=texts, counts=files, heldout=heldout or [], progress=report)

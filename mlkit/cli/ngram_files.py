@@ -35,6 +35,20 @@ def discounts(given: list[str]) -> dict[int, tuple[float, ...]]:
     return found
 
 
+def memory_bound(memory: str | None) -> int | None:
+    """Read --memory, and warn when it cannot be kept."""
+    from mlkit.ngram.train import LEAST_MEMORY
+
+    if memory is None:
+        return None
+    bound = options.size(memory)
+    if bound < LEAST_MEMORY:
+        out.warn(
+            f"--memory {memory}: the program itself takes most of the {LEAST_MEMORY >> 20}M that it needs at least"
+        )
+    return bound
+
+
 def count(
     corpus: Annotated[
         list[str], typer.Argument(help="Texts, one sentence per line; '-' is stdin.", show_default=False)
@@ -59,7 +73,7 @@ def count(
 
     Lines are 'words<TAB>count' as SRILM writes them; a name that ends in .bin asks for a compact binary file.
     --shard I/N counts the I-th of N parts of the input; 'merge' adds them up to the same bytes as one run.
-    --memory bounds the whole process (from about 200M on); sorted parts go to --tmp-dir.
+    --memory bounds the whole process (from about 280M on); sorted parts go to --tmp-dir.
 
     \b
     Example:
@@ -67,14 +81,15 @@ def count(
     """
     from mlkit.formats.streams import plain_suffix, refuse_same_file
     from mlkit.ngram.counts import count_text
-    from mlkit.ngram.train import shelves_for
+    from mlkit.ngram.train import shelves_for, threads_for
     from mlkit.threads import thread_count
 
     refuse_same_file(output, corpus)
+    bound = memory_bound(memory)
     with out.progress("Counting") as report:
         sizes = count_text(
-            corpus, output, order=order, binary=plain_suffix(output) == ".bin", threads=thread_count(threads),
-            shelves=shelves_for(None if memory is None else options.size(memory), tmp_dir),
+            corpus, output, order=order, binary=plain_suffix(output) == ".bin",
+            threads=threads_for(bound, thread_count(threads)), shelves=shelves_for(bound, tmp_dir),
             errors=errors.value, shard=None if shard is None else options.shard(shard), weighted=weights,
             skip_symbols=skip_symbols, progress=report,
         )  # fmt: skip
@@ -97,14 +112,15 @@ def merge(
     """
     from mlkit.formats.streams import plain_suffix, refuse_same_file
     from mlkit.ngram.counts import merge_counts
-    from mlkit.ngram.train import shelves_for
+    from mlkit.ngram.train import shelves_for, threads_for
     from mlkit.threads import thread_count
 
     refuse_same_file(output, parts)
+    bound = memory_bound(memory)
     with out.progress("Merging") as report:
         sizes = merge_counts(
-            parts, output, binary=plain_suffix(output) == ".bin", threads=thread_count(threads),
-            shelves=shelves_for(None if memory is None else options.size(memory), tmp_dir),
+            parts, output, binary=plain_suffix(output) == ".bin", threads=threads_for(bound, thread_count(threads)),
+            shelves=shelves_for(bound, tmp_dir),
             errors=errors.value, progress=report,
         )  # fmt: skip
     out.words(", ".join(f"{size} {k}-grams" for k, size in enumerate(sizes, 1)))

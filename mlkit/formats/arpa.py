@@ -1,8 +1,9 @@
 """ARPA files of back-off language models: a writer for levels as they are made, and a parallel reader.
 
-The writer gives log10 values 6 decimals, `<s>` the probability -99, and leaves out back-off weights that are 0. The reader takes
-what SRILM, KenLM and IRSTLM write: text before ``\\data\\``, spaces or tabs, -99 and -inf, missing or superfluous back-off
-columns, blank lines, ``<unk>`` or ``<UNK>`` (or none), any order of n-grams.
+The writer gives log10 values 6 decimals, `<s>` the probability -99, and leaves out back-off weights that are
+0. The reader takes what SRILM, KenLM and IRSTLM write: text before ``\\data\\``, spaces or tabs, -99 and
+-inf, missing or superfluous back-off columns, blank lines, ``<unk>`` or ``<UNK>`` (or none), any order of
+n-grams.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class ArpaWriter:
         while self._level < level:
             self._level += 1
             self._stream.write(f"\n\\{self._level}-grams:\n".encode())
-        self._stream.write(memoryview(prepared))
+        self._stream.write(prepared.data)
 
     def finish(self) -> None:
         """Write the end of the file."""

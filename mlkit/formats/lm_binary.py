@@ -1,7 +1,7 @@
 """The binary file of a language model: named arrays on a memory map, described by JSON at the end.
 
-Layout: the magic and zeros (64 bytes), arrays one after another (each begins at a multiple of 64 bytes), the JSON, its
-length (8 bytes, little-endian) and the magic again. What is cut short lacks the end.
+Layout: the magic and zeros (64 bytes), arrays one after another (each begins at a multiple of 64 bytes), the
+JSON, its length (8 bytes, little-endian) and the magic again. What is cut short lacks the end.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class SectionWriter:
         section["type"] = array.dtype.newbyteorder("<").str
         section["row"] = list(array.shape[1:])
         section["rows"] += len(array)
-        self._write(memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8)))
+        self._write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
 
     def add(self, name: str, array: npt.NDArray[Any]) -> None:
         """Write a whole array."""

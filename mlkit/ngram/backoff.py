@@ -67,9 +67,11 @@ def contexts_of(index: Index, order: int) -> Ints:
 
 
 def normalise(levels: list[Level], threads: int = 1) -> None:
-    """Set all back-off weights so that every context sums to one: (1 - sum p(w|h)) / (1 - sum p(w|h')) over seen w.
+    """Set all back-off weights so that every context sums to one: (1 - sum p(w|h)) / (1 - sum p(w|h')) over
+    seen w.
 
-    Works in place, from short contexts to long ones, for the lower order's p may need the weights of shorter contexts.
+    Works in place, from short contexts to long ones, for the lower order's p may need the weights of shorter
+    contexts.
     """
     index = Index(levels, threads)
     for order in range(2, len(levels) + 1):
@@ -84,7 +86,9 @@ def normalise(levels: list[Level], threads: int = 1) -> None:
         levels[-1].contexts = np.zeros(len(levels[-1]), np.float32)
 
 
-def masses(contexts: Ints, values: npt.NDArray[np.float32], lower: Floats, size: int) -> tuple[Floats, Floats]:
+def masses(
+    contexts: Ints, values: npt.NDArray[np.float32], lower: Floats, size: int
+) -> tuple[Floats, Floats]:
     """Return of every context the mass that unseen words have in its own order and in the lower one."""
     own = 1.0 - np.bincount(contexts, weights=10.0 ** values.astype(np.float64), minlength=size)
     below = 1.0 - np.bincount(contexts, weights=10.0**lower, minlength=size)

@@ -1,7 +1,7 @@
 """Counting n-grams: rows scattered to parts by their last word, every part sorted on its own.
 
-A part holds the n-grams whose last word lies in a range of ids, so that parts are independent, fit the cache, and
-are worked on by several threads. What does not fit the memory waits in temporary files.
+A part holds the n-grams whose last word lies in a range of ids, so that parts are independent, fit the cache,
+and are worked on by several threads. What does not fit the memory waits in temporary files.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from mlkit.errors import DataError, UsageError
+from mlkit.errors import UsageError
 from mlkit.formats.lm_words import BEGIN, END, FIRST_WORD, NOTHING, UNKNOWN, LmVocabulary
 from mlkit.ngram import kernels_count as kernels
 from mlkit.ngram.shelf import Parts, Shelves
@@ -68,9 +68,15 @@ class Source(Protocol):
     """N-grams to count: a text or count files."""
 
     vocabulary: LmVocabulary
-    sentences: float
     explicit: bool
-    weighted: bool
+
+    @property
+    def sentences(self) -> float:
+        """The number of lines, or the sum of their weights."""
+
+    @property
+    def weighted(self) -> bool:
+        """Whether rows have weights."""
 
     def endings(self) -> Ints:
         """Return how many rows end in every word."""
@@ -164,7 +170,11 @@ def gather(
 
 
 def sort_levels(
-    rows: npt.NDArray[np.uint64], weights: npt.NDArray[np.float64], explicit: bool, order: int, packing: Packing
+    rows: npt.NDArray[np.uint64],
+    weights: npt.NDArray[np.float64],
+    explicit: bool,
+    order: int,
+    packing: Packing,
 ) -> Levels:
     """Sort the n-grams of a part and build its levels."""
     sorting = packing.sorted(rows)
@@ -217,22 +227,21 @@ def choose_vocabulary(
 ) -> tuple[LmVocabulary, npt.NDArray[np.int32]]:
     """Choose the words of a model: by descending count, then by bytes; all others are the unknown word.
 
-    allowed: the words that may be used; those that are not among `words` are added, so that they can be predicted. Returns
-    the vocabulary and the id of every word; that of `<s>` and `</s>` is -1.
+    allowed: the words that may be used; those that are not among `words` are added, so that they can be
+    predicted. Returns the vocabulary and the id of every word; that of `<s>` and `</s>` is -1.
     """
     symbols = (b"<s>", b"</s>")
     special = {*symbols, unknown.encode()}
-    listed = counts.tolist()
-    chosen = [
-        number for number, word in enumerate(words)
-        if word not in special and listed[number] >= min_count
-    ]  # fmt: skip
+    frequent = np.flatnonzero(counts >= min_count).tolist()
+    chosen = [number for number in frequent if words[number] not in special]
     missing: list[bytes] = []
     if allowed is not None:
         wanted = set(allowed) - special - {b""}
         chosen = [number for number in chosen if words[number] in wanted]
         missing = sorted(wanted - {words[number] for number in chosen})
-    chosen.sort(key=lambda number: (-listed[number], words[number]))
+    chosen.sort(key=words.__getitem__)
+    order = np.argsort(-counts[chosen], kind="stable") if chosen else []
+    chosen = [chosen[place] for place in order]
     if vocab_size is not None:
         chosen = chosen[: max(vocab_size, 0)]
     numbers = np.full(len(words), UNKNOWN, np.int32)

@@ -28,7 +28,8 @@ Grams = npt.NDArray[np.int32]
 class CountTable:
     """N-grams with counts from files: blocks of (int32[n, k] numbers of words, float64[n]) on a shelf.
 
-    words: by number; word_counts: of the 1-grams (or of the last words of longer ones, where there are no 1-grams).
+    words: by number; word_counts: of the 1-grams (or of the last words of longer ones, where there are no
+    1-grams).
     """
 
     words: list[bytes]
@@ -46,12 +47,12 @@ def read_counts(
     shapes: list[int] = []
     word_counts: dict[int, npt.NDArray[np.float64]] = {}
 
-    def take(grams: Grams, counts: npt.NDArray[np.float64]) -> None:
+    def take(grams: Grams, counts: npt.NDArray[Any]) -> None:
         blocks.put(grams, counts)
         order = grams.shape[1]
         shapes.append(order)
         size = max(names.words, 1)
-        held = np.bincount(grams[:, -1], weights=counts, minlength=size)
+        held = np.bincount(grams[:, -1], weights=counts, minlength=size).astype(np.float64)
         if order not in word_counts:
             word_counts[order] = held
         else:
@@ -98,7 +99,9 @@ def _read_text(
         wrong = np.flatnonzero((lengths == 1) | ((lengths > 1) & ~((counts >= 0) & (counts < np.inf))))
         if len(wrong):
             raise DataError(
-                "not a line of words, a tab and a count", path=display_name(path), line=line + int(wrong[0]) + 1
+                "not a line of words, a tab and a count",
+                path=display_name(path),
+                line=line + int(wrong[0]) + 1,
             )
         line += len(ends)
         for length in np.unique(lengths[lengths > 1]):
@@ -309,4 +312,12 @@ def merge_counts(
     )
 
 
-__all__ = ["UNKNOWN", "CountSource", "CountTable", "count_text", "merge_counts", "read_counts", "write_counts"]
+__all__ = [
+    "UNKNOWN",
+    "CountSource",
+    "CountTable",
+    "count_text",
+    "merge_counts",
+    "read_counts",
+    "write_counts",
+]

@@ -1,14 +1,16 @@
 """From counts to probabilities, level by level, with every level divided into parts.
 
-Three steps, after Heafield et al. (2013), but over parts in place of sorted files: (A) sort the n-grams of every part by
-suffix and count; (B) regroup each order by context and estimate u(w|h) and gamma(h); (C) back in suffix order, where the
-parent of an n-gram is its lower-order n-gram, interpolate and give contexts their gamma as back-off weight.
+Three steps, after Heafield et al. (2013), but over parts in place of sorted files: (A) sort the n-grams of
+every part by suffix and count; (B) regroup each order by context and estimate u(w|h) and gamma(h); (C) back
+in suffix order, where the parent of an n-gram is its lower-order n-gram, interpolate and give contexts their
+gamma as back-off weight.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -109,7 +111,9 @@ class Estimator:
         self.unigram_kept = np.zeros(size, np.bool_)
         for level in range(2, self.order + 1):
             rows = np.empty((0, self.packing.columns(level - 1)), np.uint64)
-            self.by_context.append(Parts(self.shelves, [rows, np.empty(0, np.uint32), np.empty(0, np.float32)]))
+            self.by_context.append(
+                Parts(self.shelves, [rows, np.empty(0, np.uint32), np.empty(0, np.float32)])
+            )
         found = np.zeros(self.order, np.int64)
         kept = np.zeros(self.order, np.int64)
         counts = np.zeros((self.order, COUNTS_OF_COUNTS), np.int64)
@@ -135,14 +139,15 @@ class Estimator:
             raise DataError("there are no counts to learn from")
         if fractional and (self.smoothing.kneser_ney or self.smoothing.method in ("good-turing", "katz")):
             raise UsageError(
-                f"{self.smoothing.method} needs whole counts; choose witten-bell, absolute or laplace for fractional ones"
+                f"{self.smoothing.method} needs whole counts; fractional ones go with witten-bell, absolute or laplace"
             )
         self.statistics.found = [size - 1, *(int(n) for n in found[1:])]
         self.statistics.kept = [size - 1, *(int(n) for n in kept[1:])]
         for level in range(self.order, 1, -1):
             if found[level - 1] == 0:
                 raise DataError(
-                    f"there is no {level}-gram: every line is shorter", hint=f"choose an --order below {level}"
+                    f"there is no {level}-gram: every line is shorter",
+                    hint=f"choose an --order below {level}",
                 )
         self._choose_settings(counts)
 
@@ -289,7 +294,7 @@ class Estimator:
                 shift = np.uint64(self.packing.bits * (self.packing.fields - 1))
                 rest[(rows[:, 0] >> shift).astype(np.int64)] = gammas
         grams = np.arange(1, size, dtype=np.int32).reshape(-1, 1)
-        probabilities = self._final(values[1:].copy())
+        probabilities = self._final(values[1:].astype(np.float32))
         backoffs = self._final(rest[1:].copy()) if self.order > 1 else np.empty(0, np.float32)
         sink.write(1, sink.prepare(1, grams, probabilities, backoffs))
 
@@ -338,7 +343,8 @@ class Estimator:
 
 
 def prune_thresholds(prune: Sequence[float], order: int) -> list[float]:
-    """Return the highest pruned count of every order, as lmplz reads `--prune 0 1 1`: the last one is repeated.
+    """Return the highest pruned count of every order, as lmplz reads `--prune 0 1 1`: the last one is
+    repeated.
 
     Raises `UsageError` for thresholds that decrease or prune words.
     """
@@ -348,7 +354,7 @@ def prune_thresholds(prune: Sequence[float], order: int) -> list[float]:
     given += [given[-1]] * (order - len(given))
     if given[0] != 0:
         raise UsageError("--prune must begin with 0; words are left out by --min-count")
-    if any(b < a for a, b in zip(given, given[1:], strict=False)):
+    if any(b < a for a, b in pairwise(given)):
         raise UsageError("--prune: thresholds must not decrease from one order to the next")
     return given
 
@@ -395,4 +401,3 @@ def _from_block(block: tuple[Any, ...]) -> tuple[Any, Any, Any]:
 
 
 __all__ = ["Estimator", "Sink", "Statistics", "estimate_part", "prune_thresholds"]
-

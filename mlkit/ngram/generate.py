@@ -49,7 +49,7 @@ class Generator:
             self._children.append((sorting, starts))
 
     def log_probs(self, history: Sequence[int]) -> Floats:
-        """Return log10 p of every word (by id) after a history that begins with `<s>` (or is cut from one that does)."""
+        """Return log10 p of every word (by id) after a history that begins with `<s>`, or part of one."""
         history = list(history)[-(self.model.order - 1) :] if self.model.order > 1 else []
         if self.model.settings.kind == ADDITIVE:
             return self._additive(history)
@@ -86,7 +86,9 @@ class Generator:
         out[[NOTHING, BEGIN]] = -np.inf
         return np.asarray(out)
 
-    def _continuations(self, length: int, place: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+    def _continuations(
+        self, length: int, place: int
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
         sorting, starts = self._children[length - 1]
         entries = sorting[starts[place] : starts[place + 1]]
         level = self.model.levels[length]
@@ -114,8 +116,9 @@ def sample(
 ) -> Hypothesis:
     """Draw words until `</s>` or until there are `length` of them.
 
-    temperature: divides log p; 0 takes the most probable word. top_k: only the k most probable words (0: all). top_p: only
-    the most probable words that together have this mass. The score is that of the model itself.
+    temperature: divides log p; 0 takes the most probable word. top_k: only the k most probable words (0:
+    all). top_p: only the most probable words that together have this mass. The score is that of the model
+    itself.
     """
     if temperature < 0 or top_k < 0 or not 0 < top_p <= 1:
         raise UsageError("--temperature and --top-k must be 0 or more, --top-p above 0 and at most 1")
@@ -163,8 +166,9 @@ def beam_search(
 ) -> list[Hypothesis]:
     """Return the best continuations of at most `length` words, by length-normalised log p.
 
-    At every step the `beam` best of all continuations of the `beam` best hypotheses are taken; those that end in `</s>` are
-    kept as finished, whatever their length; those alive after the last step compete as they are.
+    At every step the `beam` best of all continuations of the `beam` best hypotheses are taken; those that end
+    in `</s>` are kept as finished, whatever their length; those alive after the last step compete as they
+    are.
     """
     if beam < 1:
         raise UsageError(f"--beam must be at least 1, not {beam}")

@@ -15,11 +15,12 @@ BUCKETS = 32
 def jelinek_mercer_weights(
     counts: LanguageModel, ids: npt.NDArray[np.int32], *, iterations: int = 50
 ) -> npt.NDArray[np.float64]:
-    """Return float64[order, 32]: the weight of an order's relative frequency, by log2 of the count of the context.
+    """Return float64[order, 32]: the weight of an order's relative frequency, by log2 of the count of the
+    context.
 
-    counts: an additive model of the training text; ids: held-out text, -1 at the ends of lines. p interpolates the relative
-    frequencies of all orders with the uniform distribution (Jelinek and Mercer 1980). A weight that the text says nothing
-    about is 0.5.
+    counts: an additive model of the training text; ids: held-out text, -1 at the ends of lines. p
+    interpolates the relative frequencies of all orders with the uniform distribution (Jelinek and Mercer
+    1980). A weight that the text says nothing about is 0.5.
     """
     if not len(ids):
         raise DataError("the held-out text is empty")

@@ -1,8 +1,9 @@
+# mypy: ignore-errors
 """From word ids to sorted n-grams: packed keys, radix sort, and the levels of the reversed trie.
 
-An n-gram is a row of uint64 words that hold its word ids, `bits` bits each, `fields` of them per word, the last word
-of the n-gram first. Zeros fill the row of an n-gram that is shorter, as those that begin with <s> are. Sorting rows
-as numbers sorts n-grams by last word, then the word before, and so on.
+An n-gram is a row of uint64 words that hold its word ids, `bits` bits each, `fields` of them per word, the
+last word of the n-gram first. Zeros fill the row of an n-gram that is shorter, as those that begin with <s>
+are. Sorting rows as numbers sorts n-grams by last word, then the word before, and so on.
 
 In the reversed trie, an entry of level k is a k-gram; its `word` is the first word of the k-gram and its
 `parent` the entry of level k - 1 for the rest. Entries of one level are in sorted order.
@@ -45,7 +46,8 @@ def count_parts(ids, numbers, part_of, counts):
 def scatter_grams(ids, numbers, order, bits, fields, part_of, cursor, rows, line_weights, weights):
     """Write the row of the n-gram that ends at every position to its part; `cursor` says where parts go on.
 
-    `numbers` turns ids into those of the vocabulary (negative: the word is left out). `line_weights` may be empty.
+    `numbers` turns ids into those of the vocabulary (negative: the word is left out). `line_weights` may be
+    empty.
     """
     columns = rows.shape[1]
     low = U8(bits)
@@ -182,13 +184,17 @@ def measure_levels(rows, sorting, order, bits, fields, sizes):
             sizes[k] += 1
 
 
-@kernel("void(const u8[:,:], const u4[:], const f8[:], b1, i8, i8, i8, const i8[:], u4[:], u4[:], f8[:], u4[:])")
-def build_levels(rows, sorting, weights, explicit, order, bits, fields, offsets, words, parents, counts, left):
+@kernel(
+    "void(const u8[:,:], const u4[:], const f8[:], b1, i8, i8, i8, const i8[:], u4[:], u4[:], f8[:], u4[:])"
+)
+def build_levels(
+    rows, sorting, weights, explicit, order, bits, fields, offsets, words, parents, counts, left
+):
     """Fill the levels of the reversed trie, level k at offsets[k-1]:offsets[k].
 
-    counts: how often an entry occurs (`weights` empty: every row once); left: how many different words stand before it.
-    `explicit`: rows are entries of a count file; the count of an entry that has a row of its own is that of the row
-    and not the sum of its extensions.
+    counts: how often an entry occurs (`weights` empty: every row once); left: how many different words stand
+    before it. `explicit`: rows are entries of a count file; the count of an entry that has a row of its own
+    is that of the row and not the sum of its extensions.
     """
     last = np.full(order + 1, -1, np.int64)
     given = np.zeros(order + 1, np.bool_)
@@ -221,7 +227,7 @@ def build_levels(rows, sorting, weights, explicit, order, bits, fields, offsets,
 
 @kernel("void(const i8[:], const u4[:], const u4[:], const u1[:], u4[:])")
 def number_kept(offsets, words, parents, keep, numbers):
-    """Number the entries of every level that are kept, from 0; others get MISSING. A child of a dropped entry is dropped."""
+    """Number the kept entries of every level from 0; others, and those whose parent is dropped, get MISSING."""
     for k in range(offsets.size - 1):
         number = 0
         for i in range(offsets[k], offsets[k + 1]):

@@ -1,8 +1,9 @@
+# mypy: ignore-errors
 """Probabilities from counts: one pass over n-grams grouped by context, one over n-grams grouped by suffix.
 
-With c the count of an n-gram hw, D a discount that depends on c, N(h) the sum of counts of a context and T(h) the number of
-different words after it: u(w|h) = scale * (c - D(c)) / (N + types * T), and the rest of the mass goes to gamma(h), so that
-p(w|h) = u(w|h) + gamma(h) p(w|h') sums to one (Chen and Goodman 1999).
+With c the count of an n-gram hw, D a discount that depends on c, N(h) the sum of counts of a context and T(h)
+the number of different words after it: u(w|h) = scale * (c - D(c)) / (N + types * T), and the rest of the
+mass goes to gamma(h), so that p(w|h) = u(w|h) + gamma(h) p(w|h') sums to one (Chen and Goodman 1999).
 """
 
 from __future__ import annotations
@@ -21,13 +22,17 @@ SMOOTHED, COUNTS, RELATIVE = 0, 1, 2
     "i8(const u8[:,:], const u4[:], const u4[:], const f4[:], i8, const f8[:], f8, const f8[:],"
     " f4[:], f4[:], u8[:,:], f4[:])"
 )
-def estimate_contexts(rows, sorting, entries, counts, mode, discounts, types, scales, share, rest, contexts, context_rest):
+def estimate_contexts(
+    rows, sorting, entries, counts, mode, discounts, types, scales, share, rest, contexts, context_rest
+):
     """Estimate the n-grams of every context; return the number of contexts.
 
-    rows: uint64[n, columns], the contexts; sorting: their order; entries: MISSING for n-grams that are pruned, whose mass
-    goes to `rest`; discounts: D by count, the last value for all larger counts; types: 1 for Witten-Bell, else 0;
-    scales: by the logarithm (base 2) of N(h). share, rest: u(w|h) and gamma(h) per n-gram; contexts, context_rest: the
-    distinct contexts, sorted, and their gamma. mode COUNTS writes c and N(h) instead, RELATIVE c / N(h).
+    rows: uint64[n, columns], the contexts; sorting: their order; entries: MISSING for n-grams that are
+    pruned, whose mass goes to `rest`; discounts: D by count, the last value for all larger counts; types: 1
+    for Witten-Bell, else 0;
+    scales: by the logarithm (base 2) of N(h). share, rest: u(w|h) and gamma(h) per n-gram; contexts,
+    context_rest: the distinct contexts, sorted, and their gamma. mode COUNTS writes c and N(h) instead,
+    RELATIVE c / N(h).
     """
     largest = discounts.size - 1
     begin = 0

@@ -1,12 +1,14 @@
+# mypy: ignore-errors
 """N-grams in hash tables: building, scoring, looking up.
 
-A table has rows of two uint64: the hash of an n-gram and its value (two float32: log10 p and log10 back-off weight, or
-count and count as a context). Rows are sorted by hash, with gaps: an n-gram stands at its ideal place, which grows
-with the hash, or soon after it. A search ends at the hash, a larger one or a gap (hash 0). The tables of all orders are parts of
-one array; sizes[k] and offsets[k] tell ideal places and begin of that of order k + 1.
+A table has rows of two uint64: the hash of an n-gram and its value (two float32: log10 p and log10 back-off
+weight, or count and count as a context). Rows are sorted by hash, with gaps: an n-gram stands at its ideal
+place, which grows with the hash, or soon after it. A search ends at the hash, a larger one or a gap (hash 0).
+The tables of all orders are parts of one array; sizes[k] and offsets[k] tell ideal places and begin of that
+of order k + 1.
 
-The hash of an n-gram is built from its last word to its first, so that those of all orders that end at one position
-come in one pass, and rows are asked for ahead of their use.
+The hash of an n-gram is built from its last word to its first, so that those of all orders that end at one
+position come in one pass, and rows are asked for ahead of their use.
 """
 
 from __future__ import annotations
@@ -86,8 +88,8 @@ def scatter_groups(hashes, values, shift, cursor, rows):
 def place_rows(rows, sorting, size, first, following, stop, out):
     """Write sorted rows to their places; `out` is the table from row `first` on.
 
-    following: the first free row. Return the first free row afterwards, -1 when a hash stands twice, -2 - row when `out` is
-    too short.
+    following: the first free row. Return the first free row afterwards, -1 when a hash stands twice, -2 - row
+    when `out` is too short.
     """
     previous = ZERO
     for i in range(sorting.size):
@@ -125,10 +127,13 @@ def look_ahead(ids, at, since, order, offsets, sizes, table, hashes):
     "void(const i4[:], i8, const i8[:], const i8[:], const u8[:,:], const f4[:,:], const f4[:], const f4[:], f8, b1,"
     " f8[:], i1[:])"
 )
-def score_backoff(ids, order, offsets, sizes, table, values, words, word_backoffs, missing, closed, out, matched):
+def score_backoff(
+    ids, order, offsets, sizes, table, values, words, word_backoffs, missing, closed, out, matched
+):
     """Write log10 p and the matched order of every word and line end (-1) of `ids`, which begins with a line.
 
-    missing: the logarithm that a context without an entry costs; closed: no n-gram is there without its suffix.
+    missing: the logarithm that a context without an entry costs; closed: no n-gram is there without its
+    suffix.
     """
     hashes = np.zeros((RING, order), np.uint64)
     depths = np.zeros(RING, np.int64)
@@ -185,8 +190,8 @@ def score_backoff(ids, order, offsets, sizes, table, values, words, word_backoff
 def score_additive(ids, order, offsets, sizes, table, values, words, word_totals, alpha, types, out, matched):
     """Score as `score_backoff` does with P = (c(h, w) + alpha) / (c(h) + alpha V), V = types.
 
-    The history is the longest one, order - 1 words, shorter only at the begin of a line. For order 1, word_totals[0] is
-    the number of tokens.
+    The history is the longest one, order - 1 words, shorter only at the begin of a line. For order 1,
+    word_totals[0] is the number of tokens.
     """
     hashes = np.zeros((RING, order), np.uint64)
     depths = np.zeros(RING, np.int64)
@@ -233,7 +238,8 @@ def score_additive(ids, order, offsets, sizes, table, values, words, word_totals
 
 
 @kernel(
-    "void(const i4[:], i8, const i8[:], const i8[:], const u8[:,:], const f4[:,:], const f4[:], const f4[:], f4[:,:], f4[:,:])"
+    "void(const i4[:], i8, const i8[:], const i8[:], const u8[:,:], const f4[:,:], const f4[:], const f4[:],"
+    " f4[:,:], f4[:,:])"
 )
 def count_components(ids, order, offsets, sizes, table, values, words, word_totals, counts, histories):
     """Write c(h, w) and c(h) of every position for histories of 0 to order - 1 words (a count model's tables)."""

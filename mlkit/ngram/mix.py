@@ -26,8 +26,8 @@ def tune_weights(
 ) -> list[float]:
     """Return the weights of the linear mixture that give held-out text the highest probability.
 
-    Tokens that a model does not know count there as its unknown word; tokens that no model knows are left out, as SRILM's
-    compute-best-mix does.
+    Tokens that a model does not know count there as its unknown word; tokens that no model knows are left
+    out, as SRILM's compute-best-mix does.
     """
     columns = []
     for model in models:
@@ -58,10 +58,12 @@ def tune_weights(
 def mix_models(
     models: Sequence[LanguageModel], weights: Sequence[float], *, threads: int = 1
 ) -> LanguageModel:
-    """Return one back-off model with p(w|h) = sum_i weight_i p_i(w|h) for every n-gram that any of the models has.
+    """Return one back-off model with p(w|h) = sum_i weight_i p_i(w|h) for every n-gram that any of the models
+    has.
 
-    The vocabulary is the union of theirs; a model shares the mass of its unknown word among the words it does not know.
-    Raises `UsageError` for models without back-off weights and for weights that are no distribution.
+    The vocabulary is the union of theirs; a model shares the mass of its unknown word among the words it does
+    not know. Raises `UsageError` for models without back-off weights and for weights that are no
+    distribution.
     """
     check_weights(models, weights)
     vocabulary = _union([model.vocabulary for model in models])

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from mlkit.errors import ModelError, UsageError
 from mlkit.formats.arpa import ArpaWriter, read_arpa
-from mlkit.formats.lm_binary import SectionWriter, Sections, is_binary
+from mlkit.formats.lm_binary import Sections, SectionWriter, is_binary
 from mlkit.formats.lm_words import UNKNOWN, LmVocabulary
 from mlkit.formats.streams import PathLike, display_name, open_output
 from mlkit.ngram import kernels_count
@@ -45,8 +45,8 @@ class Level:
 class ModelSettings:
     """How a model was made and is to be read.
 
-    kind: "backoff" or "additive"; alpha: what an additive model adds to counts; missing: log10 of what a context without
-    an entry costs; closed: no n-gram is there without its suffix; made: the settings of the training.
+    kind: "backoff" or "additive"; alpha: what an additive model adds to counts; missing: log10 of what a context
+    without an entry costs; closed: no n-gram is there without its suffix; made: the settings of the training.
     """
 
     kind: str = BACKOFF
@@ -82,7 +82,8 @@ class LanguageModel:
     ) -> LanguageModel:
         """Make a model of levels; levels[0] has all words from id 1 on, in the order of their ids."""
         words = tuple(
-            np.concatenate((np.zeros(1, np.float32), column)) for column in (levels[0].values, levels[0].contexts)
+            np.concatenate((np.zeros(1, np.float32), column))
+            for column in (levels[0].values, levels[0].contexts)
         )
         if len(words[1]) == 1:
             words = (words[0], np.zeros(len(words[0]), np.float32))
@@ -183,7 +184,9 @@ class ModelSink:
         """Return the model."""
         levels = []
         for order, pieces in enumerate(self._pieces, 1):
-            pieces = pieces or [(np.empty((0, order), np.int32), np.empty(0, np.float32), np.empty(0, np.float32))]
+            pieces = pieces or [
+                (np.empty((0, order), np.int32), np.empty(0, np.float32), np.empty(0, np.float32))
+            ]
             grams, values, contexts = (np.concatenate(column) for column in zip(*pieces, strict=True))
             if not len(contexts):
                 contexts = np.zeros(len(values), np.float32)
@@ -292,14 +295,18 @@ def _load_binary(path: PathLike, threads: int) -> LanguageModel:
         sizes = [int(size) for size in header["sizes"]]
         whole = np.frombuffer(sections.mapped, np.uint64).reshape(-1, 2)
         offsets = [0, *(sections.offset(f"table {k}") // 16 for k in range(2, len(sizes) + 1)), len(whole)]
-        rows = [None, *(arrays[f"rows {k}"] for k in range(2, len(sizes) + 1))]
+        rows: list[Any] = [None, *(arrays[f"rows {k}"] for k in range(2, len(sizes) + 1))]
         for order, size in enumerate(header["tables"], 1):
             if order > 1 and not 0 < size < len(arrays[f"table {order}"]):
                 raise ValueError(f"table {order}")
             if order > 1 and (arrays[f"table {order}"][-1].any() or len(rows[order - 1]) != sizes[order - 1]):
                 raise ValueError(f"table {order}")
         words = arrays["values 1"], arrays["contexts 1"]
-        if len(words[0]) != len(vocabulary) or len(words[1]) != len(vocabulary) or len(header["tables"]) != len(sizes):
+        if (
+            len(words[0]) != len(vocabulary)
+            or len(words[1]) != len(vocabulary)
+            or len(header["tables"]) != len(sizes)
+        ):
             raise ValueError("sizes")
         if settings.kind == ADDITIVE:
             words = words[0], words[1].copy()

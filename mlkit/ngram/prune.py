@@ -14,10 +14,11 @@ from mlkit.ngram.model import BACKOFF, LanguageModel, Level
 def prune_entropy(
     model: LanguageModel, threshold: float, *, min_order: int = 2, threads: int = 1
 ) -> LanguageModel:
-    """Return the model without the n-grams whose loss raises the perplexity by less than the share `threshold`.
+    """Return the model without the n-grams whose loss raises the perplexity by less than the share
+    `threshold`.
 
-    Orders from `min_order` on are pruned, the highest first; an n-gram that is the context of a kept one is kept. The
-    back-off weights are made anew. Raises `UsageError` for models without back-off weights.
+    Orders from `min_order` on are pruned, the highest first; an n-gram that is the context of a kept one is
+    kept. The back-off weights are made anew. Raises `UsageError` for models without back-off weights.
     """
     if model.settings.kind != BACKOFF or model.settings.missing:
         raise UsageError("entropy pruning needs a back-off model that sums to one")
@@ -35,11 +36,15 @@ def prune_entropy(
             keep = needed | (_perplexity_change(index, order, contexts) >= threshold)
         needed = np.zeros(len(levels[order - 2]), np.bool_)
         needed[contexts[keep]] = True
-        kept.insert(0, Level(np.ascontiguousarray(level.grams[keep]), level.values[keep], level.contexts[keep]))
+        kept.insert(
+            0, Level(np.ascontiguousarray(level.grams[keep]), level.values[keep], level.contexts[keep])
+        )
     result = [levels[0], *kept]
     normalise(result, threads)
     made = {**model.settings.made, "pruned": threshold}
-    return LanguageModel.of_levels(model.vocabulary, replace(model.settings, closed=False, made=made), result, threads)
+    return LanguageModel.of_levels(
+        model.vocabulary, replace(model.settings, closed=False, made=made), result, threads
+    )
 
 
 def _perplexity_change(index: Index, order: int, contexts: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]

@@ -99,7 +99,7 @@ def score_text(
 
 @dataclass
 class Totals:
-    """The score of a text: sums of log10 p and numbers of tokens (line ends included), without unknown words in *known*."""
+    """The score of a text: sums of log10 p and numbers of tokens, line ends included; *known*: no unknown words."""
 
     lines: int = 0
     tokens: int = 0

@@ -88,7 +88,8 @@ class TableBuilder:
         for group, (rows, order) in enumerate(map_chunks(work, range(self.groups), threads)):
             last = group == self.groups - 1
             stop = self.size if last else int(((group + 1) << 32) // self.groups * self.size >> 32)
-            # runs of occupied rows are short: a little more than the range, and all of it if that is not enough
+            # runs of occupied rows are short: a little more than the range, and all of it if that is not
+            # enough
             extra = 256
             while True:
                 out = np.zeros((max(stop, following) - first + extra, 2), np.uint64)
@@ -116,9 +117,7 @@ class Tables:
         self.sizes = np.asarray(sizes, np.int64)
 
     @classmethod
-    def build(
-        cls, levels: list[tuple[Grams, npt.NDArray[np.uint64]]], threads: int = 1
-    ) -> Tables:
+    def build(cls, levels: list[tuple[Grams, npt.NDArray[np.uint64]]], threads: int = 1) -> Tables:
         """Build the tables of (n-grams, values) of the orders from 2 on."""
         pieces: list[Rows] = []
         offsets, sizes, at = [0], [0], 0
@@ -146,6 +145,11 @@ class Tables:
         if level < len(self.sizes):
             with np.errstate(over="ignore"):
                 kernels_search.look_up_grams(
-                    np.ascontiguousarray(grams), self.offsets[level], self.sizes[level], self.table, values, found
+                    np.ascontiguousarray(grams),
+                    self.offsets[level],
+                    self.sizes[level],
+                    self.table,
+                    values,
+                    found,
                 )
         return values, found

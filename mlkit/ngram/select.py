@@ -29,7 +29,7 @@ def token_table(
     for piece in score_text(model, texts, threads=threads, errors=errors):
         values, orders = piece.values.tolist(), piece.matched.tolist()
         unknown = (piece.ids == UNKNOWN).tolist()
-        lines = []
+        lines: list[str] = []
         number = -1
         for number, words in token_words(model, piece):
             lines.extend(
@@ -56,7 +56,7 @@ def sentence_scores(
 def sentence_table(
     model: LanguageModel, other: LanguageModel | None, texts: Sequence[PathLike], threads: int, errors: Errors
 ) -> Iterator[bytes]:
-    """Yield the lines of a table: line, log10 p, tokens, unknown words, perplexity, difference to `other` if there is one."""
+    """Yield the lines of a table: line, log10 p, tokens, unknown words, perplexity, difference to `other`."""
     header = ["line", "log10", "tokens", "unknown", "perplexity", *(["difference"] if other else [])]
     yield ("\t".join(header) + "\n").encode()
     number = 0
@@ -65,7 +65,7 @@ def sentence_table(
         with np.errstate(over="ignore"):
             perplexities = 10.0 ** (-sums / tokens)
         columns = [sums.tolist(), tokens.tolist(), unknown.tolist(), perplexities.tolist(), score.tolist()]
-        lines = []
+        lines: list[str] = []
         for total, count, missing, ppl, difference in zip(*columns, strict=True):
             number += 1
             last = f"\t{difference:.6f}" if other else ""
@@ -83,9 +83,11 @@ def chosen_lines(
     threads: int = 1,
     errors: Errors = "strict",
 ) -> Iterator[bytes]:
-    """Yield the lines whose score is below a threshold, or the `top` ones (``100`` or ``10%``) with the lowest scores.
+    """Yield the lines whose score is below a threshold, or the `top` ones (``100`` or ``10%``) with the
+    lowest scores.
 
-    The lines keep their order; of equal scores the earlier ones are chosen. For `top` the text waits in a temporary file.
+    The lines keep their order; of equal scores the earlier ones are chosen. For `top` the text waits in a
+    temporary file.
     """
     share = None if top is None else _read_top(top)
     scored = score_text(model, texts, threads=threads, errors=errors)
@@ -126,5 +128,7 @@ def _read_top(text: str) -> Any:
         if number < 0:
             raise ValueError
     except ValueError:
-        raise UsageError(f"--top {text!r}: a number of lines or a percentage such as 10% is expected") from None
+        raise UsageError(
+            f"--top {text!r}: a number of lines or a percentage such as 10% is expected"
+        ) from None
     return lambda lines: min(number, lines)

@@ -57,7 +57,7 @@ class Shelf:
         if self._file is None:
             self._file = tempfile.TemporaryFile(dir=self._room.directory, buffering=0)
         place = self._end
-        view = memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+        view = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
         while len(view):
             view = view[self._file.write(view) :]
         self._end += array.nbytes
@@ -78,7 +78,7 @@ class Shelf:
         stop = shape[0] if stop is None else stop
         row = dtype.itemsize * int(np.prod(shape[1:], dtype=np.int64))
         out = np.empty((stop - start, *shape[1:]), dtype)
-        view = memoryview(out.reshape(-1).view(np.uint8))
+        view = out.reshape(-1).view(np.uint8).data
         position = place + start * row
         while len(view):
             got = os.preadv(self._file.fileno(), [view], position)

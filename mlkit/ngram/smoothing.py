@@ -1,8 +1,8 @@
 """Smoothing methods: what each subtracts from counts, per order, from the counts of counts.
 
-Sources: Chen and Goodman, An Empirical Study of Smoothing Techniques for Language Modeling (1999); Witten and Bell (1991);
-Katz (1987); Brants et al., Large Language Models in Machine Translation (2007) for stupid back-off. Modified
-Kneser-Ney follows lmplz (Heafield et al. 2013), Good-Turing follows SRILM.
+Sources: Chen and Goodman, An Empirical Study of Smoothing Techniques for Language Modeling (1999); Witten and
+Bell (1991); Katz (1987); Brants et al., Large Language Models in Machine Translation (2007) for stupid
+back-off. Modified Kneser-Ney follows lmplz (Heafield et al. 2013), Good-Turing follows SRILM.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ FALLBACK = (0.5, 1.0, 1.5)
 class Smoothing:
     """A method with its settings.
 
-    interpolated: None is the method's usual form. alpha: what laplace adds to every count. discounts: per order, instead of
-    the estimated ones. weights: of jelinek-mercer, per order and size of context (see `jelinek_mercer_scales`).
+    interpolated: None is the method's usual form. alpha: what laplace adds to every count. discounts: per
+    order, instead of the estimated ones. weights: of jelinek-mercer, per order and size of context (see
+    `jelinek_mercer_scales`).
     """
 
     method: str = "modified-kneser-ney"
@@ -141,7 +142,9 @@ def _modified_kneser_ney(level: int, found: npt.NDArray[np.int64], warnings: lis
 
 def _one_discount(level: int, found: npt.NDArray[np.int64], warnings: list[str]) -> Floats:
     if found[1] == 0 or found[2] == 0:
-        warnings.append(f"no {level}-gram has the count 1 or 2; the default discount 0.5 is used for this order")
+        warnings.append(
+            f"no {level}-gram has the count 1 or 2; the default discount 0.5 is used for this order"
+        )
         return np.array([0.0, 0.5])
     return np.array([0.0, found[1] / (found[1] + 2.0 * found[2])])
 
@@ -158,5 +161,7 @@ def _good_turing(level: int, found: npt.NDArray[np.int64], warnings: list[str]) 
             if common < 1 and np.all((ratio > 0) & (ratio <= 1)):
                 return np.concatenate((np.zeros(1), r * (1 - ratio), np.zeros(1)))
         largest -= 1
-    warnings.append(f"Good-Turing has no discounts for {level}-grams; counts of this order are not discounted")
+    warnings.append(
+        f"Good-Turing has no discounts for {level}-grams; counts of this order are not discounted"
+    )
     return np.zeros(1)

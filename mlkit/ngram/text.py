@@ -105,7 +105,8 @@ class NumberedText:
             yield self.blocks.get(block)[0], weights, numbers
 
     def close(self) -> None:
-        """Forget the blocks."""
+        """Forget the words and the blocks."""
+        self.words = []
         self.blocks.close()
         self.weights.close()
 
@@ -124,8 +125,8 @@ def number_text(
 ) -> NumberedText:
     """Read texts, one sentence per line, words separated by white space.
 
-    weighted: every line begins with a weight. skip_symbols: `<s>` and `</s>` in the text are left out; otherwise they are
-    refused with `DataError`, as is invalid UTF-8 (errors="strict").
+    weighted: every line begins with a weight. skip_symbols: `<s>` and `</s>` in the text are left out;
+    otherwise they are refused with `DataError`, as is invalid UTF-8 (errors="strict").
     """
     words = WordNumbers()
     blocks, weights = shelves.shelf(), shelves.shelf()
@@ -158,7 +159,7 @@ def weighted_counts(text: NumberedText) -> npt.NDArray[np.float64]:
     """Return the sum of the weights of the lines of every word."""
     counts = np.zeros(len(text.words))
     for ids, weights, numbers in text:
-        lines = np.cumsum(ids < 0) - (ids < 0)
+        lines: npt.NDArray[np.int64] = np.cumsum(ids < 0) - (ids < 0)
         words = ids >= 0
         counts += np.bincount(numbers[ids[words]], weights[lines[words]], len(counts))
     return counts
@@ -190,7 +191,8 @@ def _number_piece(chunk: Chunk, weights: npt.NDArray[np.float64]) -> NumberedPie
 
 def _take_weights(chunk: Chunk) -> npt.NDArray[np.float64]:
     """Cut the weight off every line of a chunk."""
-    weights, rest = [], []
+    weights: list[float] = []
+    rest: list[bytes] = []
     for number, line in enumerate(chunk.data[: chunk.size].tobytes().splitlines(keepends=True), 1):
         first, _, words = line.lstrip().partition(b" ") if b"\t" not in line else line.partition(b"\t")
         try:

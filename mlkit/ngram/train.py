@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -33,8 +33,11 @@ from mlkit.ngram.smoothing import Smoothing
 from mlkit.ngram.text import number_text, weighted_counts
 from mlkit.progress import Progress, silent
 
-# what the interpreter, numba and its compiled kernels take before the first n-gram is counted
-BASE_MEMORY = 150 << 20
+# what the interpreter, numba and its kernels take before the first n-gram is counted
+BASE_MEMORY = 200 << 20
+# what the parts that are being worked on need, in one thread
+WORKING_MEMORY = 80 << 20
+LEAST_MEMORY = BASE_MEMORY + WORKING_MEMORY
 # n-grams that wait for their turn stay in memory up to here, then go to temporary files
 DEFAULT_SHELVES = 600 << 20
 
@@ -44,7 +47,7 @@ class TrainSettings:
     """What to train: see the options of `mlkit ngram train`."""
 
     order: int = 3
-    smoothing: Smoothing = Smoothing()
+    smoothing: Smoothing = field(default_factory=Smoothing)
     prune: tuple[float, ...] = ()
     prune_entropy: float = 0.0
     min_count: float = 0
@@ -62,15 +65,18 @@ class TrainSettings:
 def shelves_for(memory: int | None, tmp_dir: str | None = None) -> Shelves:
     """Return shelves that keep the whole process within `memory` bytes (None: 600 MB of shelves).
 
-    Raises `UsageError` for a bound that leaves no room.
+    A bound below `LEAST_MEMORY` gives the least that is possible: nothing waits in memory.
     """
     if memory is None:
         return Shelves(DEFAULT_SHELVES, tmp_dir)
-    room = memory - BASE_MEMORY
-    if room < 16 << 20:
-        raise UsageError(f"--memory must be at least {(BASE_MEMORY >> 20) + 16}M: the program itself takes most of it")
-    # the parts that are being worked on need the rest
-    return Shelves(max(room - (96 << 20), 0), tmp_dir)
+    return Shelves(max(memory - LEAST_MEMORY, 0), tmp_dir)
+
+
+def threads_for(memory: int | None, threads: int) -> int:
+    """Return how many threads may work within `memory`: each needs room for its parts."""
+    if memory is None:
+        return threads
+    return max(min(threads, (memory - BASE_MEMORY) // WORKING_MEMORY), 1)
 
 
 def is_arpa_name(path: PathLike) -> bool:
@@ -87,11 +93,14 @@ def train(
     heldout: Sequence[PathLike] = (),
     progress: Progress = silent,
 ) -> Statistics:
-    """Train a model from texts, or from count files, and write it: ARPA, or binary for a name that ends in .bin.
+    """Train a model from texts, or from count files, and write it: ARPA, or binary for a name that ends in
+    .bin.
 
-    Raises `DataError` for an empty corpus or an order beyond the data, `UsageError` for settings that contradict each other.
+    Raises `DataError` for an empty corpus or an order beyond the data, `UsageError` for settings that
+    contradict each other.
     """
     _check(output, settings, texts, counts, heldout)
+    settings = replace(settings, threads=threads_for(settings.memory, settings.threads))
     shelves = shelves_for(settings.memory, settings.tmp_dir)
     source, close = _source(settings, shelves, texts, counts, progress)
     smoothing = settings.smoothing
@@ -182,7 +191,7 @@ def _source(
     small = settings.memory is not None
     text = number_text(
         texts, shelves, threads=settings.threads, errors=settings.errors, weighted=settings.weighted,
-        skip_symbols=settings.skip_symbols, chunk_bytes=1 << (20 if small else 22), progress=progress,
+        skip_symbols=settings.skip_symbols, chunk_bytes=1 << (21 if small else 22), progress=progress,
     )  # fmt: skip
     if not text.sentences:
         raise DataError("the corpus is empty: there is no line to learn from")
@@ -211,4 +220,12 @@ def read_word_list(path: PathLike) -> tuple[bytes, ...]:
     return tuple(fields[0] for fields in words if fields)
 
 
-__all__ = ["Statistics", "TrainSettings", "is_arpa_name", "read_word_list", "shelves_for", "train"]
+__all__ = [
+    "Statistics",
+    "TrainSettings",
+    "is_arpa_name",
+    "read_word_list",
+    "shelves_for",
+    "threads_for",
+    "train",
+]

@@ -118,7 +118,11 @@ class Model:
     def _additive(self, word: str, history: Gram) -> float:
         alpha = self.alpha if self.method == "laplace" else 0.0
         top = self.counts.get((*history, word), 0) + alpha
-        bottom = self.total(history) + alpha * len(self.words) if self.followers.get(history) else alpha * len(self.words)
+        bottom = (
+            self.total(history) + alpha * len(self.words)
+            if self.followers.get(history)
+            else alpha * len(self.words)
+        )
         return top / bottom if top else 0.0
 
     def _stupid(self, word: str, history: Gram) -> float:
