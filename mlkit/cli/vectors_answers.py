@@ -67,7 +67,7 @@ def answer(
     batch = 1 if is_terminal(sys.stdin) else BATCH
     if not json:
         out.line(HEADER)
-    with blas_threads(thread_count(threads)):
+    with blas_threads(1):
         known = only_known(held, queries, unknown)
         for query, found in answered(
             held,
@@ -76,6 +76,7 @@ def answer(
             restrict_vocab=settings["restrict_vocab"],
             method=method,
             batch=batch,
+            threads=1 if batch == 1 else thread_count(threads),
         ):
             if json:
                 near = [{"word": word, "score": round(score, 6)} for word, score in found]

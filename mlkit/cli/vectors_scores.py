@@ -38,11 +38,13 @@ def report(
     settings = {"vectors": path, **rules}
     if not json:
         out.line("\t".join(HEADER))
-    with blas_threads(thread_count(threads)):
+    workers = thread_count(threads)
+    # numpy's own threads wait by spinning: on a shared machine they slow each other down
+    with blas_threads(1):
         for name in analogies:
             with out.progress("Analogies") as progress:
                 scores = evaluate_analogies(
-                    vectors, name, method=method, errors=errors, progress=progress, **rules
+                    vectors, name, method=method, errors=errors, threads=workers, progress=progress, **rules
                 )
             if json:
                 out.json("mlkit.vectors.analogies", _analogies(name, scores), {**settings, "method": method})

@@ -19,6 +19,7 @@ from mlkit.embeddings.statistics import correlation_p_value, pearson, spearman
 from mlkit.errors import DataError
 from mlkit.formats.streams import Errors, PathLike, read_lines
 from mlkit.progress import Progress, Report, silent
+from mlkit.threads import map_chunks
 
 RESTRICT_VOCAB = 300_000
 _BATCH = 512
@@ -139,12 +140,14 @@ def evaluate_analogies(
     count_unknown: bool = False,
     method: str = "add",
     errors: Errors = "strict",
+    threads: int = 1,
     progress: Progress = silent,
 ) -> AnalogyScores:
     """Answer the questions of a file such as questions-words.txt: lines "a b c d" under ": section" lines.
 
     Right is d as the word nearest to b - a + c (`method` "add": 3CosAdd; "mul": 3CosMul). Questions with a word
     outside the first `restrict_vocab` words are left out, or wrong with `count_unknown` (gensim: dummy4unknown).
+    Batches of questions are spread over `threads`; then numpy's own threads are better off (`blas_threads(1)`).
     Raises `DataError` for a file without questions.
     """
     vocabulary = _Vocabulary.of(vectors, restrict_vocab, case_sensitive)
@@ -173,12 +176,16 @@ def evaluate_analogies(
             owners.append(sections[-1])
     if not questions and not any(section.unknown for section in sections):
         raise DataError("no questions of the form 'a b c d'", path=path)
-    for begin in range(0, len(questions), _BATCH):
-        batch = questions[begin : begin + _BATCH]
-        for owner, right in zip(owners[begin:], _answer(vectors, vocabulary, batch, method), strict=False):
+    vectors.lengths(0, vocabulary.size)  # measured before threads ask for them
+    batches = [questions[begin : begin + _BATCH] for begin in range(0, len(questions), _BATCH)]
+    answers = map_chunks(lambda batch: _answer(vectors, vocabulary, batch, method), batches, threads)
+    done = 0
+    for batch in answers:
+        for owner, right in zip(owners[done:], batch, strict=False):
             owner.answered += 1
             owner.correct += right
-        progress(Report("analogies", begin + len(batch), len(questions), "questions"))
+        done += len(batch)
+        progress(Report("analogies", done, len(questions), "questions"))
     return AnalogyScores(sections, skipped)
 
 

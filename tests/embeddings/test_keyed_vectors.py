@@ -357,3 +357,14 @@ def test_principal_plane() -> None:
     assert len(flat) == len(set(flat)) == 8
     with pytest.raises(UsageError, match="no words"):
         with_neighbours(vectors, [], 3)
+
+
+def test_threads_do_not_show(tmp_path: Path) -> None:
+    vectors = random_vectors(3000)
+    queries = [Query(word, (word,)) for word in vectors.words[:1000]]
+    assert list(answer(vectors, queries, 5, threads=3)) == list(answer(vectors, queries, 5))
+    path = tmp_path / "questions"
+    generator = np.random.default_rng(3)
+    lines = [" ".join(generator.choice(vectors.words, 4)) for _ in range(1500)]
+    path.write_text(": all\n" + "\n".join(lines) + "\n")
+    assert evaluate_analogies(vectors, path, threads=3) == evaluate_analogies(vectors, path)
