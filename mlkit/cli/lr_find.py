@@ -1,0 +1,173 @@
+"""`mlkit lr-find`: a learning-rate range test on a stream, a curve, or any command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mlkit.cli import options
+from mlkit.cli.output import is_terminal, out
+from mlkit.cli.registry import App
+
+if TYPE_CHECKING:
+    from mlkit.lr_find import Curve, Suggestion
+    from mlkit.progress import Progress
+
+app = App(help="Find a learning rate by a range test.")
+
+TEST, RESULT = "Test", "Result"
+
+
+class Schedule(StrEnum):
+    """How the rate grows."""
+
+    exponential = "exponential"
+    linear = "linear"
+
+
+def _number(name: str, help: str, panel: str = TEST) -> typer.models.OptionInfo:
+    option: typer.models.OptionInfo = typer.Option(name, metavar="X", help=help, rich_help_panel=panel)
+    return option
+
+
+@app.command()
+def lr_find(
+    source: Annotated[
+        str, typer.Argument(help="Lines of 'rate<TAB>loss' or a saved curve: a file, or '-' for stdin.")
+    ] = "-",
+    command: Annotated[
+        str | None,
+        typer.Option(
+            "--command", metavar="SHELL", help="Run this for each rate instead; {lr} stands for the rate."
+        ),
+    ] = None,
+    pattern: Annotated[
+        str | None,
+        typer.Option(
+            "--pattern", metavar="REGEX", help="The loss in the command's output.", show_default="last number"
+        ),
+    ] = None,
+    start: Annotated[float, _number("--start", "First rate (with --command).")] = 1e-7,
+    end: Annotated[float, _number("--end", "The rate to grow towards.")] = 10.0,
+    steps: Annotated[
+        int, typer.Option("--steps", min=2, metavar="N", help="Rates to try.", rich_help_panel=TEST)
+    ] = 100,
+    schedule: Annotated[
+        Schedule,
+        typer.Option(
+            "--schedule", help="Multiply the rate, or add to it as in Smith's paper.", rich_help_panel=TEST
+        ),
+    ] = Schedule.exponential,
+    repeats: Annotated[
+        int,
+        typer.Option("--repeats", min=1, metavar="N", help="Repeat the whole test.", rich_help_panel=TEST),
+    ] = 1,
+    beta: Annotated[float, _number("--beta", "Smoothing of the loss.")] = 0.98,
+    diverge: Annotated[
+        float, _number("--diverge", "Stop at this times the best smoothed loss (0: never).")
+    ] = 4.0,
+    print_rule: Annotated[
+        str | None,
+        typer.Option(
+            "--print", metavar="RULE", help="Print the bare rate of one rule.", rich_help_panel=RESULT
+        ),
+    ] = None,
+    plot: Annotated[
+        str | None,
+        typer.Option(
+            "--plot", metavar="FILE", help="Draw the curve: .svg, .png or .txt.", rich_help_panel=RESULT
+        ),
+    ] = None,
+    curve: Annotated[
+        str | None,
+        typer.Option("--curve", metavar="FILE", help="Write the curve as TSV.", rich_help_panel=RESULT),
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """Find a learning rate by a range test.
+
+    The rate grows from step to step until the loss diverges; every tool's rule then suggests a rate: steepest descent
+    on the logarithmic axis (steep), fastai's valley and slide, a tenth of the minimum, Smith's pair for cyclic
+    schedules, torch-lr-finder's and Lightning's.
+
+    \b
+    Example:
+      mlkit lr-find --command 'awk "BEGIN { x = log({lr}); print (x + 3) ^ 2 + {lr} }"' --steps 60
+      LR=$(mlkit lr-find curve.tsv --print steep)
+    """
+    from mlkit.errors import UsageError
+    from mlkit.formats.streams import write_text
+    from mlkit.lr_find import RULES, suggest
+    from mlkit.lr_find.report import figure, table_rows, warning
+    from mlkit.plots import save, to_text
+
+    if print_rule is not None and print_rule not in RULES:
+        raise UsageError(f"--print {print_rule}: the rules are {', '.join(RULES)}")
+    if not 0 <= beta < 1:
+        raise UsageError(f"--beta must be from 0 to less than 1, not {beta:g}")
+    curves = _curves(source, command, pattern, (start, end, steps, schedule), repeats, beta, diverge)
+    if curve is not None:
+        lines = ["\t".join(row) for row in table_rows(curves)]
+        write_text(curve, ["rate\tloss\tsmoothed\trepeat", *lines])
+    suggestions = suggest(curves)
+    drawing = figure(curves, suggestions)
+    if plot is not None:
+        save(drawing, plot)
+    note = warning(suggestions)
+    if note:
+        out.warn(note)
+    if print_rule is not None:
+        out.line(f"{next(s.rate for s in suggestions if s.rule == print_rule):.10g}")
+    elif json:
+        _json(suggestions, curves)
+    else:
+        if is_terminal(out.stdout):
+            out.line(to_text(drawing) + "\n")
+        out.table(
+            ("rule", "rate", "low", "high"),
+            ((s.rule, *(f"{x:.4g}" for x in (s.rate, s.low, s.high))) for s in suggestions),
+        )
+
+
+def _curves(
+    source: str, command: str | None, pattern: str | None, grid: tuple[float, float, int, Schedule], repeats: int,
+    beta: float, diverge: float,
+) -> list[Curve]:  # fmt: skip
+    from mlkit.lr_find import record, rising_rates
+    from mlkit.lr_find.sources import points_from_command, points_from_file
+
+    if command is None:
+        return [record(points_from_file(source), beta=beta, diverge=diverge)]
+    start, end, steps, schedule = grid
+    rates = rising_rates(start, end, steps, schedule.value).tolist()
+    curves = []
+    with out.progress("Range test") as progress:
+        for repeat in range(repeats):
+            stage = f"repeat {repeat + 1}" if repeats > 1 else "trying rates"
+            points = _watched(points_from_command(command, rates, pattern), stage, steps, progress)
+            curves.append(record(points, beta=beta, diverge=diverge, wanted=steps))
+    return curves
+
+
+def _watched(
+    points: Iterable[tuple[float, float]], stage: str, steps: int, progress: Progress
+) -> Iterator[tuple[float, float]]:
+    from mlkit.progress import Report
+
+    for number, (rate, loss) in enumerate(points, 1):
+        progress(Report(stage, number, steps, "runs", loss=loss, learning_rate=rate))
+        yield rate, loss
+
+
+def _json(suggestions: list[Suggestion], curves: list[Curve]) -> None:
+    out.json(
+        "mlkit.lr-find/1",
+        {
+            "suggestions": {s.rule: {"rate": s.rate, "low": s.low, "high": s.high} for s in suggestions},
+            "stopped": [curve.stopped for curve in curves],
+            "points": [len(curve) for curve in curves],
+        },
+    )
