@@ -122,7 +122,7 @@ def test_generator_and_scoring_agree(tmp_path: Path) -> None:
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("memory", [None, 180 << 20])
 def test_same_bytes_for_threads_and_memory(tmp_path: Path, threads: int, memory: int | None) -> None:
-    text = write(tmp_path / "text", sentences(3000))
+    text = write(tmp_path / "text", sentences(800))
     for name in ("lm.arpa", "lm.bin"):
         train(tmp_path / f"a{name}", TrainSettings(order=4), texts=[text])
         train(tmp_path / f"b{name}", TrainSettings(order=4, threads=threads, memory=memory), texts=[text])
