@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from itertools import repeat
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from mlkit.errors import UsageError
@@ -19,11 +19,11 @@ _DEFAULT_VALUE = {"floor": 0.1, "add-k": 1}
 # math.log(0) stands for this in all BLEU tools that follow mteval
 _LOG_ZERO = -9999999999
 
-# Above this many tokens compiled counting pays for the import of numba.
-COMPILED_FROM = 1_500_000
+# From so many tokens on (of all systems) sorting pays for the import of numpy, compiled counting for numba's.
+SORTED_FROM = 400_000
+COMPILED_FROM = 4_000_000
 
 Tokens = Sequence[str]
-Grams = Iterable[Any]
 
 
 class Bleu:
@@ -62,7 +62,7 @@ class Bleu:
         self._references: list[list[Tokens]] = []
         self._head: dict[str, str] = {}
         self._systems = 1
-        self._sets: list[list[list[Grams]]] = []  # of each segment's references, kept for several systems
+        self._encoded: tuple[Any, list[Any]] | None = None  # the references as numbers, for several systems
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -92,7 +92,7 @@ class Bleu:
         `systems` tells how many systems will be scored, which decides whether compiled kernels pay.
         """
         self._systems = systems
-        self._sets = []
+        self._encoded = None
         self._head = signature_head(references)
         streams: list[list[Tokens | None]] = []
         for stream in references:
@@ -105,26 +105,36 @@ class Bleu:
     def statistics(self, hypotheses: Sequence[str]) -> Statistics:
         """Return per segment: hypothesis length, closest reference length, matches by order, n-grams by order."""
         tokens = self._tokens(hypotheses)
-        work = sum(map(len, tokens)) + sum(len(r) for refs in self._references for r in refs)
-        if work * self._systems >= COMPILED_FROM:
-            from mlkit.metrics.counting import matches
-
-            counts: Iterable[Sequence[int]] = matches(tokens, self._references, self.max_order)
-        else:
-            orders = range(1, self.max_order + 1)
-            if self._systems > 1 and not self._sets:
-                self._sets = [[_gram_sets(tokens, orders) for tokens in refs] for refs in self._references]
-            sets: Iterable[list[list[Grams]] | None] = self._sets or repeat(None)
-            counts = (
-                _matches(h, refs, orders, known)
-                for h, refs, known in zip(tokens, self._references, sets, strict=False)
-            )
         rows: Statistics = []
-        for hypothesis, references, correct in zip(tokens, self._references, counts, strict=True):
+        for hypothesis, references, correct in zip(tokens, self._references, self._count(tokens), strict=True):
             length = len(hypothesis)
             grams = [max(0, length - n) for n in range(self.max_order)]
             rows.append([length, _closest_length(length, references), *correct, *grams])
         return rows
+
+    def _count(self, tokens: list[list[str]]) -> Iterable[Sequence[int]]:
+        """Return the matches of each segment by order, by the cheapest of three ways."""
+        work = sum(map(len, tokens)) + sum(len(r) for refs in self._references for r in refs)
+        if self._systems == 1 and work < SORTED_FROM:
+            orders = range(1, self.max_order + 1)
+            return (_matches(h, refs, orders) for h, refs in zip(tokens, self._references, strict=True))
+        if work * self._systems < COMPILED_FROM:
+            return self._sorted_matches(tokens)
+        from mlkit.metrics.counting import matches
+
+        return matches(tokens, self._references, self.max_order)
+
+    def _sorted_matches(self, tokens: list[list[str]]) -> list[list[int]]:
+        from mlkit.metrics.encoding import encode_words, vocabulary
+        from mlkit.metrics.sorting import shared_grams
+
+        if self._encoded is None:
+            numbers = vocabulary()
+            streams = zip_longest(*self._references, fillvalue=())
+            self._encoded = numbers, [encode_words(list(stream), numbers) for stream in streams]
+        numbers, references = self._encoded
+        found: list[list[int]] = shared_grams([encode_words(tokens, numbers), *references], self.max_order).tolist()
+        return found
 
     def _tokens(self, lines: Sequence[str]) -> list[list[str]]:
         if self.lowercase:
@@ -234,17 +244,11 @@ def _closest_length(length: int, references: Sequence[Tokens]) -> int:
     return best
 
 
-def _matches(
-    hypothesis: Tokens, references: Sequence[Tokens], orders: Iterable[int], sets: list[list[Grams]] | None = None
-) -> list[int]:
-    """Count the n-grams of the hypothesis that are in a reference, clipped by the reference that has most.
-
-    `sets` are the distinct n-grams of each reference by order, where somebody has kept them.
-    """
+def _matches(hypothesis: Tokens, references: Sequence[Tokens], orders: Iterable[int]) -> list[int]:
+    """Count the n-grams of the hypothesis that are in a reference, clipped by the reference that has most."""
     correct: list[int] = []
     shifted: list[Tokens] = []
-    if sets is None:
-        sets = [list(_gram_iterators(reference, orders)) for reference in references]
+    shifted_references: list[list[Tokens]] = [[] for _ in references]
     for n in orders:
         if n > 1 and not correct[-1]:  # without a match of order n - 1 there is none of order n
             correct.append(0)
@@ -252,25 +256,15 @@ def _matches(
         shifted.append(hypothesis[n - 1 :])
         distinct = set(zip(*shifted) if n > 1 else hypothesis)  # noqa: B905
         common: set[Any] = set()
-        for grams in sets:
-            found = distinct.intersection(grams[n - 1])
+        for reference, parts in zip(references, shifted_references, strict=True):
+            parts.append(reference[n - 1 :])
+            found = distinct.intersection(zip(*parts) if n > 1 else reference)  # noqa: B905
             common = common | found if common else found
         count = len(common)
         if count and len(distinct) < len(hypothesis) - n + 1:
             count += _repeats(hypothesis, references, n, common)
         correct.append(count)
     return correct
-
-
-def _gram_iterators(tokens: Tokens, orders: Iterable[int]) -> Iterable[Grams]:
-    shifted: list[Tokens] = []
-    for n in orders:
-        shifted.append(tokens[n - 1 :])
-        yield zip(*shifted) if n > 1 else tokens  # noqa: B905
-
-
-def _gram_sets(tokens: Tokens, orders: Iterable[int]) -> list[Grams]:
-    return list(map(set, _gram_iterators(tokens, orders)))
 
 
 def _repeats(hypothesis: Tokens, references: Sequence[Tokens], n: int, common: set[Any]) -> int:

@@ -3,39 +3,44 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from itertools import accumulate, chain
-from typing import Any
+from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 
+from mlkit.metrics.encoding import (
+    Encoded,
+    Offsets,
+    character_statistics,
+    encode_characters,
+    encode_words,
+    offsets,
+    vocabulary,
+)
 from mlkit.metrics.kernels import count_letters, count_matches
 from mlkit.metrics.kernels_ter import tercom_edits
 from mlkit.metrics.shifts import Edits, Shift
 
 Words = Sequence[str]
-Ids = npt.NDArray[np.int32]
-Offsets = npt.NDArray[np.int64]
-
 BLOCK = 20_000
 _LETTERS = np.frombuffer(b" SID", np.uint8)
 
 
 def matches(hypotheses: Sequence[Words], references: Sequence[Sequence[Words]], orders: int) -> list[list[int]]:
     """Return the clipped n-gram matches of each segment for orders 1 to `orders`."""
-    numbers = _vocabulary()
+    numbers = vocabulary()
     rows: list[list[int]] = []
     for begin in range(0, len(hypotheses), BLOCK):
-        own = _encode(hypotheses[begin : begin + BLOCK], numbers)
+        own = encode_words(hypotheses[begin : begin + BLOCK], numbers)
         block = references[begin : begin + BLOCK]
-        other = _encode(list(chain.from_iterable(block)), numbers)
-        rows += clipped_matches(own, other, _offsets(map(len, block), len(block)), orders).tolist()
+        other = encode_words(list(chain.from_iterable(block)), numbers)
+        rows += clipped_matches(own, other, offsets(map(len, block), len(block)), orders).tolist()
     return rows
 
 
 def clipped_matches(
-    hypotheses: tuple[Ids, Offsets], references: tuple[Ids, Offsets], first_reference: Offsets, orders: int
+    hypotheses: Encoded, references: Encoded, first_reference: Offsets, orders: int
 ) -> npt.NDArray[np.int64]:
     """Return matches (segments, orders) of encoded segments; see `kernels.count_matches`."""
     found = np.empty((len(hypotheses[1]) - 1, orders), np.int64)
@@ -45,7 +50,7 @@ def clipped_matches(
 
 def beamed_edits(pairs: Sequence[tuple[Words, Words]]) -> list[Edits]:
     """Return the edits of each (hypothesis, reference), by the compiled kernel."""
-    numbers = _vocabulary()
+    numbers = vocabulary()
     result: list[Edits] = []
     for begin in range(0, len(pairs), BLOCK):
         result += _edits_of_block(pairs[begin : begin + BLOCK], numbers)
@@ -53,8 +58,8 @@ def beamed_edits(pairs: Sequence[tuple[Words, Words]]) -> list[Edits]:
 
 
 def _edits_of_block(pairs: Sequence[tuple[Words, Words]], numbers: defaultdict[str, int]) -> list[Edits]:
-    own, own_at = _encode([hypothesis for hypothesis, _ in pairs], numbers)
-    other, other_at = _encode([reference for _, reference in pairs], numbers)
+    own, own_at = encode_words([hypothesis for hypothesis, _ in pairs], numbers)
+    other, other_at = encode_words([reference for _, reference in pairs], numbers)
     room = own_at + other_at
     path = np.empty(int(room[-1]), np.uint8)
     shifts = np.empty((int(room[-1]), 3), np.int32)
@@ -68,40 +73,10 @@ def _edits_of_block(pairs: Sequence[tuple[Words, Words]], numbers: defaultdict[s
     return result
 
 
-def _vocabulary() -> defaultdict[str, int]:
-    """Return a dictionary that numbers the words it is asked for."""
-    numbers: defaultdict[str, int] = defaultdict()
-    numbers.default_factory = numbers.__len__
-    return numbers
-
-
-def _encode(segments: Sequence[Words], numbers: defaultdict[str, int]) -> tuple[Ids, Offsets]:
-    at = _offsets(map(len, segments), len(segments))
-    ids = np.fromiter(map(numbers.__getitem__, chain.from_iterable(segments)), np.int32, int(at[-1]))
-    return ids, at
-
-
-def _offsets(lengths: Iterable[int], count: int) -> Offsets:
-    return np.fromiter(accumulate(lengths, initial=0), np.int64, count + 1)
-
-
-def encode_characters(lines: Sequence[str]) -> tuple[Ids, Offsets]:
-    """Return the code points of all lines and where each line begins."""
-    text = "".join(lines).encode("utf-32-le", "surrogatepass")
-    return np.frombuffer(text, np.int32), _offsets(map(len, lines), len(lines))
-
-
-def totals_by_order(offsets: Offsets, orders: int) -> npt.NDArray[Any]:
-    """Return how many n-grams of each order every segment has."""
-    return np.maximum(np.diff(offsets)[:, None] - np.arange(orders), 0)
-
-
-def compiled_characters(hypotheses: Sequence[str], references: Sequence[str], orders: int) -> list[list[int]]:
+def compiled_characters(hypotheses: Sequence[str], references: Sequence[str], orders: int) -> list[list[float]]:
     """Return for each pair and order: character n-grams of the hypothesis, of the reference, matches."""
     own, other = encode_characters(hypotheses), encode_characters(references)
     found = np.empty((len(hypotheses), orders), np.int64)
     if not count_letters(*own, *other, found):
         found = clipped_matches(own, other, np.arange(len(hypotheses) + 1, dtype=np.int64), orders)
-    reference_size = totals_by_order(other[1], orders)
-    hypothesis_size = np.where(reference_size > 0, totals_by_order(own[1], orders), 0)
-    return np.stack([hypothesis_size, reference_size, found], axis=2).reshape(len(found), -1).tolist()
+    return character_statistics(own, other, found)

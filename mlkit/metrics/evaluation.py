@@ -62,7 +62,8 @@ def evaluate(
         )
     results = []
     for metric in metrics:
-        metric.prepare(references, len(systems))
+        # a test needs numpy anyway, as several systems do
+        metric.prepare(references, len(systems) + (test is not None))
         rows = []
         for done, hypotheses in enumerate(systems.values()):
             progress(Report(metric.name, done, len(systems), "systems"))
