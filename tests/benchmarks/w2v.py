@@ -48,7 +48,7 @@ w2v.train(
     corpus_file=corpus, total_examples=w2v.corpus_count, total_words=w2v.corpus_total_words, epochs=epochs
 )
 seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
-words = epochs * sum(w2v.wv.get_vecattr(word, "count") for word in w2v.wv.index_to_key)
+words = epochs * int(sum(w2v.wv.get_vecattr(word, "count") for word in w2v.wv.index_to_key))
 w2v.wv.save_word2vec_format(output, binary=True)
 print(json.dumps({"words_read": words, "seconds": seconds, "cpu_seconds": cpu}))
 """
