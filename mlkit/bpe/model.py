@@ -125,7 +125,7 @@ def load_model(path: PathLike) -> BpeModel:
 def _from_json(path: PathLike) -> BpeModel:
     name = display_name(path)
     content = merge_files.parse_json(path)
-    if isinstance(content, dict) and "model" not in content and content:
+    if isinstance(content, dict) and content and not isinstance(content.get("model"), dict | list):
         beside = _beside(path, ("merges.txt", "vocab.bpe"), "vocab.json", "merges.txt")
         if beside is None or not all(isinstance(number, int) for number in content.values()):
             raise ModelError("a vocabulary without merges: no merges.txt beside it", path=name)
