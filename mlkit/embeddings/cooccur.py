@@ -40,7 +40,7 @@ Rows = tuple[
 FAN_IN = 32
 _SEGMENT = 1 << 30  # positions are int32
 _OUT = 1 << 21
-_MERGE = 8 << 20
+_MERGE = 2 << 20
 
 
 @dataclass(frozen=True)
@@ -165,9 +165,10 @@ def _tables(words: int) -> tuple[npt.NDArray[np.uint64], Bytes, npt.NDArray[np.u
 def check_rows(matrix: Cooccurrences) -> Ints:
     """Check that every row can be read safely; return the number of entries of each row of the full matrix."""
     degrees = np.zeros(matrix.words, np.int64)
-    faulty = int(kernels.check_rows(matrix.data, matrix.words, matrix.words, matrix.symmetric, degrees))
-    if faulty >= 0:
-        raise ModelError(f"is damaged in row {faulty + 1}", path=matrix.path)
+    for first, last, data in matrix.blocks():
+        faulty = int(kernels.check_rows(data, first, last, matrix.words, matrix.symmetric, degrees))
+        if faulty >= 0:
+            raise ModelError(f"is damaged in row {faulty + 1}", path=matrix.path)
     return degrees
 
 
@@ -195,7 +196,7 @@ class _RowCounter:
         if memory is None:
             return _SEGMENT
         out = self.threads * 4 * max(_OUT, self.words * kernels.ENTRY)
-        tables = self.threads * 73 * self.groups + 48 * self.words
+        tables = self.threads * 73 * self.groups + 80 * self.words + 4 * _MERGE
         kernels.count_rows.compile()
         left = memory_left(memory, out + tables, "co-occurrences of this vocabulary")
         return max(min(left // 8, _SEGMENT), 1 << 10)
@@ -279,7 +280,7 @@ def _add_rows(parts: list[Cooccurrences], target: RowWriter, progress: Progress)
         for number, part in enumerate(parts):
             begin, end = int(part.ends[first]), int(part.ends[last])
             starts[number] = part.ends[first:last] - begin + at
-            pieces.append(part.data[begin:end])
+            pieces.append(part.rows(first, last))
             at += end - begin
         data = np.concatenate(pieces)
         out, lengths, records = (
@@ -320,9 +321,10 @@ def write_glove(matrix: Cooccurrences, output: PathLike, block: int = 1 << 27) -
             last = max(int(np.searchsorted(ends, reach, "right")) - 1, first + 1)
             records = np.empty(int(ends[last] - ends[first]), RECORD)
             heads = ends[first:last] - ends[first]
-            kernels.write_records(
-                matrix.data, matrix.words, matrix.symmetric, first, last, matrix.scale, heads,
-                records.view(np.int32), records.view(np.float64),
-            )  # fmt: skip
+            for begin, end, data in matrix.blocks():
+                kernels.write_records(
+                    data, begin, end, matrix.symmetric, first, last, matrix.scale, heads,
+                    records.view(np.int32), records.view(np.float64),
+                )  # fmt: skip
             target.write(raw(records))
             first = last

@@ -41,17 +41,11 @@ def records_of(matrix: Cooccurrences) -> Records:
     check_rows(matrix)
 
     def blocks() -> Iterator[Block]:
-        first = 0
-        while first < matrix.words:
-            # a record has at least two bytes
-            reach = matrix.ends[first] + 2 * _BLOCK
-            last = max(int(np.searchsorted(matrix.ends, reach, "right")) - 1, first + 1)
-            data = matrix.data[matrix.ends[first] : matrix.ends[last]]
-            room = len(data) // 2
+        for first, last, data in matrix.blocks(2 * _BLOCK):
+            room = len(data) // 2  # a record has at least two bytes
             words, contexts, weights = np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room)
             count = kernels_cooccur.read_rows(data, first, last, matrix.scale, words, contexts, weights)
             yield words[:count], contexts[:count], weights[:count]
-            first = last
 
     return Records(matrix.words, matrix.symmetric, blocks)
 

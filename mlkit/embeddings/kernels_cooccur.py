@@ -172,15 +172,17 @@ def add_rows(data, starts, first, symmetric, table, flags, eights, out, lengths,
     return np.int64(at)
 
 
-@kernel("i8(const u1[:], i8, i8, b1, i8[:])")
-def check_rows(data, rows, words, symmetric, degrees):
-    """Check the rows in `data` and count the entries of the full matrix by row; return a faulty row or -1.
+@kernel("i8(const u1[:], i8, i8, i8, b1, i8[:])")
+def check_rows(data, first, last, words, symmetric, degrees):
+    """Check that `data` is rows first..last-1 and count the entries of the full matrix by row.
+
+    Return a faulty row or -1.
 
     Nothing outside `data` is read: every number must end inside, every column must be below `words`.
     """
     size = U8(data.size)
     at = ZERO
-    for row in range(rows):
+    for row in range(first, last):
         following = ZERO
         columns = U8(row + 1 if symmetric else words)
         is_column = True
@@ -208,7 +210,7 @@ def check_rows(data, rows, words, symmetric, degrees):
                 if symmetric and column != row:
                     degrees[column] += 1
             is_column = not is_column
-    return rows if at != size else np.int64(-1)
+    return last - 1 if at != size else np.int64(-1)
 
 
 @inline
@@ -221,14 +223,14 @@ def put_record(row, column, value, heads, first, ints, values):
     values[2 * at + 1] = value
 
 
-@kernel("void(const u1[:], i8, b1, i8, i8, f8, i8[:], i4[:], f8[:])")
-def write_records(data, rows, symmetric, first, last, scale, heads, ints, values):
-    """Write rows first..last-1 of the full matrix as GloVe's records (word, word from 1 on; weight).
+@kernel("void(const u1[:], i8, i8, b1, i8, i8, f8, i8[:], i4[:], f8[:])")
+def write_records(data, begin, end, symmetric, first, last, scale, heads, ints, values):
+    """Write what rows begin..end-1, in `data`, have for rows first..last-1 of the full matrix, as GloVe's records.
 
     `ints` and `values` are views of the same bytes, 16 a record; heads[row - first] is where a row begins.
     """
     at = ZERO
-    for row in range(rows):
+    for row in range(begin, end):
         following = ZERO
         while True:
             step, at = get_number(data, at)

@@ -45,6 +45,21 @@ class Cooccurrences:
     data: Bytes
     ends: Ints
     header: dict[str, Any]
+    mapped: mmap.mmap
+
+    def rows(self, first: int, last: int) -> Bytes:
+        """Return a copy of the bytes of rows first..last-1; pages of the file do not stay in this process."""
+        copy = self.data[self.ends[first] : self.ends[last]].copy()
+        self.mapped.madvise(mmap.MADV_DONTNEED)
+        return copy
+
+    def blocks(self, size: int = 4 << 20) -> Iterator[tuple[int, int, Bytes]]:
+        """Yield (first, last, bytes) of all rows, `size` bytes of them at a time or one row."""
+        first = 0
+        while first < self.words:
+            last = max(int(np.searchsorted(self.ends, self.ends[first] + size, "right")) - 1, first + 1)
+            yield first, last, self.rows(first, last)
+            first = last
 
     @property
     def words(self) -> int:
@@ -72,13 +87,14 @@ class Cooccurrences:
         size = os.fstat(file.fileno()).st_size
         if size != _vocabulary_start(header) + 16 * header["words"] + 8 + header["bytes"]:
             raise ModelError("is cut short or damaged", path=path)
-        content = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        content = np.frombuffer(mapped, np.uint8)
         start = _ends_start(header)
         ends = content[start : start + 8 * (header["words"] + 1)].view(np.int64)
         data = content[HEADER : HEADER + header["size"]]
         if ends[0] != 0 or ends[-1] != header["size"] or np.any(np.diff(ends) < 1):
             raise ModelError("its table of rows is damaged", path=path)
-        return cls(path, data, ends, header)
+        return cls(path, data, ends, header, mapped)
 
     def vocabulary(self) -> Vocabulary:
         """Read the vocabulary that the file carries."""
