@@ -179,6 +179,8 @@ def find_edges(values: Numbers, max_bins: int, min_rows: int = 3) -> Numbers:
     ends = np.append(starts[1:], len(ordered))  # rows up to and with each distinct value
     if len(distinct) <= max_bins:
         last = _close_small(ends, min_rows)
+        if len(last) < 2:  # a tiny table
+            last = _close_small(ends, 1)
     else:
         last = _close_greedy(ends, max_bins)
     last = last[last < len(distinct) - 1]

@@ -258,9 +258,8 @@ def grow_means(
         counts[node] = count
         if pure or count < min_split or (depth_limit > 0 and depth >= depth_limit) or total_w < 2.0 * least:
             continue
-        floor = total_s * total_s / total_w
-        base = floor
-        floor += 1e-10 * abs(floor)
+        base = total_s * total_s / total_w
+        floor = -1.0  # a split without gain is taken too: what follows may gain (exclusive or)
         chosen = -1
         tried = 0
         for k in range(features):
@@ -295,7 +294,7 @@ def grow_means(
         feature[node] = chosen
         threshold[node] = np.uint8(best[1])
         missing[node] = MISSING if missing_left else 0
-        gain[node] = floor - base
+        gain[node] = max(floor - base, 0.0)
         stack[top, 0] = border
         stack[top, 1] = end
         stack[top, 2] = nodes + 1
@@ -519,7 +518,7 @@ def grow_classes(bins, rows, weights, classes, class_count, params, state, left,
         counts[node] = count
         vote_counts[node] = 0
         base = total_q / total_w
-        floor = base + 1e-10 * base
+        floor = -1.0
         chosen = -1
         pure = total_q >= total_w * total_w * (1.0 - 1e-12)
         if not (
@@ -572,7 +571,7 @@ def grow_classes(bins, rows, weights, classes, class_count, params, state, left,
         feature[node] = chosen
         threshold[node] = np.uint8(best[1])
         missing[node] = MISSING if missing_left else 0
-        gain[node] = floor - base
+        gain[node] = max(floor - base, 0.0)
         stack[top, 0] = border
         stack[top, 1] = end
         stack[top, 2] = nodes + 1
