@@ -20,6 +20,7 @@ class Original(Command):
 
     def make_context(self, info_name: Any, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """Rewrite single-dash options before they are parsed."""
+        names = {parameter.name for parameter in self.params}
         known = {name for parameter in self.params for name in parameter.opts}
         rewritten: list[str] = []
         rest = iter(args)
@@ -28,8 +29,11 @@ class Original(Command):
                 rewritten += ["--quiet"] if next(rest, "2") == "0" else []
                 continue
             kebab = "--" + re.sub(r"(?<=[a-z])(?=[A-Z])", "-", arg[1:]).lower()
-            single = re.fullmatch(r"-[A-Za-z][A-Za-z-]+", arg) and arg not in known and kebab in known
-            rewritten.append(kebab if single else arg)
+            single = re.fullmatch(r"-[A-Za-z][A-Za-z-]+", arg) is not None
+            if re.fullmatch(r"-\d+", arg) and "k" in names and "--" not in rewritten:
+                rewritten.append("--")  # a number below zero is a number: k of -1 is all labels
+            # -oNAME is the short option with its value, -epcoh a misspelt long one
+            rewritten.append(kebab if single and (kebab in known or arg[:2] not in known) else arg)
         return super().make_context(info_name, rewritten, parent=parent, **extra)
 
 

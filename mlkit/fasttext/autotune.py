@@ -22,6 +22,7 @@ from mlkit.fasttext.quantize import quantise
 from mlkit.fasttext.settings import Settings
 from mlkit.fasttext.supervised import train_corpus
 from mlkit.fasttext.training import Job, Result
+from mlkit.formats.fasttext_bin import CENTROIDS
 from mlkit.formats.streams import read_bytes
 from mlkit.progress import Report
 
@@ -199,20 +200,22 @@ def scorer(search: Search) -> Callable[[Model], float]:
 
 def fitted(model: Model, size: int) -> Model:
     """Return the model quantised with the largest cutoff whose file is not greater than `size` bytes."""
-    qout = len(model.labels) >= 256
+    if model.input.shape[0] < CENTROIDS:  # too few rows for codes, and few enough to do without
+        return model
+    qout = len(model.labels) >= CENTROIDS
     per_row = -(-model.args.dim // 2) + 1 + 12
-    cutoff = max(256, min(size // per_row, model.input.shape[0]))
+    cutoff = max(CENTROIDS, min(size // per_row, model.input.shape[0]))
     while True:
         small = quantise(model, cutoff=cutoff, qnorm=True, qout=qout)
         written = file_size(small)
         if written <= size:
             return small
-        if cutoff <= 256:
+        if cutoff <= CENTROIDS:
             raise DataError(
                 f"the model cannot be made smaller than {written} bytes",
                 hint="allow a larger --autotune-modelsize",
             )
-        cutoff = max(256, min(cutoff - 1, int(cutoff * size / written * 0.98)))
+        cutoff = max(CENTROIDS, min(cutoff - 1, int(cutoff * size / written * 0.98)))
 
 
 def file_size(model: Model) -> int:

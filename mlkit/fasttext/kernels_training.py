@@ -184,7 +184,8 @@ def ova_step(output, labels, targets, target_count, rate, at, size, work):
     scores = 2 * size
     one = splat(np.float32(1))
     factor = splat(-rate)
-    loss = 0.0
+    # the rows that pad the last group are zeros: each fires at 1/2 and adds log 2 to the loss below
+    loss = -math.log(2.0) * ((GROUP - labels % GROUP) % GROUP)
     for group in range(0, labels, GROUP):
         for i in range(GROUP):
             at[i] = (group + i) * size

@@ -55,6 +55,9 @@ class Model:
     bucket_rows: Ints | None = None
     label_prefix: str = LABEL_PREFIX
     path: str = field(default="", compare=False)
+    eos_ngrams: bool = (
+        False  # fastText's first layout is of a time when `</s>` had n-grams as other words have
+    )
 
     @cached_property
     def word_count(self) -> int:
@@ -110,7 +113,9 @@ class Model:
         known = np.flatnonzero((own >= 0) & (own < self.word_count))
         yield known, own[known]
         args = self.args
-        for owner, bucket in subwords.ngram_buckets(words, args.minn, args.maxn, args.bucket):
+        for owner, bucket in subwords.ngram_buckets(
+            words, args.minn, args.maxn, args.bucket, of_eos=self.eos_ngrams
+        ):
             rows, found = self.rows_of_buckets(bucket)
             if self.buckets is None:
                 yield owner, rows
@@ -198,7 +203,7 @@ def load(path: str | os.PathLike[str], label_prefix: str = LABEL_PREFIX) -> Mode
         buckets, rows = file.kept[order, 0], file.kept[order, 1]
     return Model(
         file.args, file.words, file.counts, file.kinds, file.tokens, _small(file.input), file.output,
-        buckets, rows, label_prefix, name,
+        buckets, rows, label_prefix, name, file.version == 0,
     )  # fmt: skip
 
 

@@ -49,8 +49,9 @@ def quantise(
         raise ModelError("is quantised already", path=model.path)
     if dsub < 1 or dsub > model.args.dim:
         raise UsageError(f"--dsub must lie between 1 and the dimension {model.args.dim}")
-    if 0 < cutoff < model.input.shape[0]:
-        model = prune(model, cutoff)
+    rows = model.input.shape[0]
+    if model.sparse or 0 < cutoff < rows:  # buckets that hold nothing are cut off in any case
+        model = prune(model, min(cutoff or rows, rows))
         if retrain is not None:
             model = train_on(model, retrain, Job(threads=threads, progress=progress), epoch, lr, seed)
     small = replace(

@@ -47,15 +47,15 @@ def hash_tokens(tokens: Sequence[bytes]) -> NDArray[np.uint32]:
 
 
 def ngram_buckets(
-    words: Sequence[bytes], minn: int, maxn: int, bucket: int
+    words: Sequence[bytes], minn: int, maxn: int, bucket: int, *, of_eos: bool = False
 ) -> Iterator[tuple[Longs, NDArray[np.uint32]]]:
     """Yield (owner, bucket) of the character n-grams of `words`, one length after the other.
 
     `owner` is the word's position in `words` and ascends within a yield. Words get `<` and `>` around them; `</s>`
-    has no n-grams.
+    has no n-grams, but in models of fastText's first layout (`of_eos`).
     """
     if maxn > 0 and bucket > 0:
-        for first, part in _batches(words):
+        for first, part in _batches(words, b"" if of_eos else EOS):
             for owner, hashes in _hash_ngrams(part, max(minn, 1), maxn):
                 yield owner + first, hashes % np.uint32(bucket)
 
@@ -75,12 +75,12 @@ def ngram_strings(word: bytes, minn: int, maxn: int) -> list[bytes]:
     ]
 
 
-def _batches(words: Sequence[bytes]) -> Iterator[tuple[int, list[bytes]]]:
+def _batches(words: Sequence[bytes], without: bytes) -> Iterator[tuple[int, list[bytes]]]:
     """Cut `words` into parts of about BATCH bytes; yield (number of the first word, wrapped words)."""
     part: list[bytes] = []
     first = size = 0
     for number, word in enumerate(words):
-        wrapped = b"" if word == EOS else b"<" + word + b">"
+        wrapped = b"" if without and word == without else b"<" + word + b">"
         part.append(wrapped)
         size += len(wrapped)
         if size >= BATCH:

@@ -83,7 +83,7 @@ def train_corpus(
     losses = loop.run()
     best.restore()
     model = finished(corpus, settings, rows, matrix, output)
-    return Result(model, losses, best.state["scores"], best.state["epoch"])
+    return Result(model, losses, best.state["scores"], best.state["best_epoch"])
 
 
 class LineTrainer:
@@ -169,7 +169,7 @@ class _Best:
         self.score, self.patience = score, patience
         self.matrix, self.output = matrix, output
         self.view = (corpus, settings, rows, matrix, output)
-        self.state: dict[str, Any] = {"scores": [], "epoch": None}
+        self.state: dict[str, Any] = {"scores": [], "best_epoch": None}
         keeps = score is not None and patience > 0
         self.arrays = {"best_input": matrix.copy(), "best_output": output.copy()} if keeps else {}
 
@@ -181,7 +181,7 @@ class _Best:
         scores.append(self.score(finished(*self.view)))
         best = int(np.argmax(scores))
         if best == len(scores) - 1:
-            self.state["epoch"] = best + 1
+            self.state["best_epoch"] = best + 1
             if self.arrays:
                 self.arrays["best_input"][:] = self.matrix
                 self.arrays["best_output"][:] = self.output
