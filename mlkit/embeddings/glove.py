@@ -133,6 +133,7 @@ def train_glove(
         raise DataError("--held-out leaves no record for the held-out loss; the input is too small")
     checkpoints = checkpoints or Checkpoints(None, 0, StopSignals())
     facts = {**asdict(settings), **(identity or {}), "words": records.words, "records": tiles.records}
+    del facts["epochs"]  # a run may be continued for longer
     run = _Run(tiles, records.words, settings, threads, checkpoints, facts, progress)
     if resume and checkpoints.path is not None and checkpoints.path.exists():
         run.restore(*load_checkpoint(checkpoints.path, COMMAND, facts))

@@ -247,6 +247,7 @@ def test_a_resumed_run_ends_in_the_same_bytes(tmp_path: Path, reports: int) -> N
     assert resumed.word.tobytes() == whole.word.tobytes()
     assert resumed.context_bias.tobytes() == whole.context_bias.tobytes()
     assert resumed.history == whole.history
+    assert len(resume(Settings(dim=6, epochs=4, held_out=0.1)).history.losses) == 4
     with pytest.raises(CheckpointError, match="lr"):
         resume(Settings(dim=6, epochs=3, held_out=0.1, lr=0.1))
 
