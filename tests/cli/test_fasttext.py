@@ -59,25 +59,23 @@ def folder(tmp_path_factory):
     )
     run = [sys.executable, "-m", "mlkit", "fasttext"]
     common = {"cwd": path, "check": True, "env": command_environment(), "timeout": 120}
-    options = ["-wordNgrams", 2, "-bucket", 5000, "-dim", 12, "-minn", 2, "-maxn", 4, "-lr", 0.5, "-thread", 1]
-    options = [*map(str, options), "-verbose", "0"]
+    options = [
         "-wordNgrams",
-        "2",
+        2,
         "-bucket",
-        "5000",
+        5000,
         "-dim",
-        "12",
+        12,
         "-minn",
-        "2",
+        2,
         "-maxn",
-        "4",
+        4,
         "-lr",
-        "0.5",
+        0.5,
         "-thread",
-        "1",
-        "-verbose",
-        "0",
+        1,
     ]
+    options = [*map(str, options), "-verbose", "0"]
     subprocess.run([*run, "supervised", "-input", "train.txt", "-output", "model", *options], **common)
     vectors = ["--dim", "12", "--bucket", "4000", "--min-count", "1", "--threads", "1", "-q"]
     subprocess.run([*run, "skipgram", "--input", "plain.txt", "--output", "vec", *vectors], **common)
