@@ -71,7 +71,9 @@ class MetricCommand(Command):
 
 def _check_encoding(name: str) -> None:
     if name.lower() not in ("utf-8", "utf8", "utf-8-sig"):
-        raise UsageError(f"the encoding {name!r} is not offered: text is UTF-8", hint="convert it with iconv first")
+        raise UsageError(
+            f"the encoding {name!r} is not offered: text is UTF-8", hint="convert it with iconv first"
+        )
 
 
 @dataclass

@@ -24,7 +24,9 @@ def run(chosen: Evaluation, metrics: Sequence[Metric], *, warn_tokenized: bool =
     references, systems = read(chosen)
     for name, hypotheses in systems.items():
         if warn_tokenized and room.looks_tokenized(hypotheses):
-            out.warn(f"{display_name(name)}: many lines end in ' .': BLEU wants detokenized text (--force if it is)")
+            out.warn(
+                f"{display_name(name)}: many lines end in ' .': BLEU wants detokenized text (--force if it is)"
+            )
     if chosen.by is not None:
         _print_groups(chosen, metrics, references, systems)
     elif chosen.sentence_level:
@@ -115,7 +117,9 @@ def _print_corpus(chosen: Evaluation, names: list[str], results: Sequence[room.R
         out.table(header, rows)
     elif chosen.format == Format.json:
         several = len(names) > 1
-        out.line(report.systems_json(names, results, width) if several else report.single_json(results, width))
+        out.line(
+            report.systems_json(names, results, width) if several else report.single_json(results, width)
+        )
     elif chosen.format in (None, Format.text) and len(names) == 1:
         for line in report.score_lines(results, width, score_only=chosen.score_only, short=chosen.short):
             out.line(line)
@@ -151,7 +155,11 @@ def _layout(chosen: Evaluation, rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 def _record(result: room.Result, number: int) -> dict[str, Any]:
     score = result.scores[number]
-    record: dict[str, Any] = {"score": score.value, **score.details, "signature": signature_text(result.signature)}
+    record: dict[str, Any] = {
+        "score": score.value,
+        **score.details,
+        "signature": signature_text(result.signature),
+    }
     if score.mean is not None:
         record |= {"mean": score.mean, "interval": score.interval}
     if result.tests:
@@ -169,11 +177,11 @@ def _print_segments(
         raise UsageError("--sentence-level prints TSV, --format text or JSON lines")
     if chosen.json or chosen.format == Format.json:
         for number in range(len(hypotheses)):
-            scores = {
-                metric.name: {"score": scores[number].value, "statistics": rows[number]}
-                for metric, rows, scores in found
+            record = {
+                metric.name: {"score": values[number].value, "statistics": rows[number]}
+                for metric, rows, values in found
             }
-            out.json("mlkit.score.segment", {"segment": number + 1, "scores": scores})
+            out.json("mlkit.score.segment", {"segment": number + 1, "scores": record})
     elif chosen.score_only or chosen.format == Format.text:
         for number in range(len(hypotheses)):
             for metric, _, scores in found:
@@ -185,7 +193,10 @@ def _print_segments(
         for metric, _, _ in found:
             header += [metric.name, *(f"{metric.name}_{name}" if prefix else name for name in metric.columns)]
         rows = (
-            [number + 1, *(cell for _, rows, scores in found for cell in _cells(chosen, scores[number], rows[number]))]
+            [
+                number + 1,
+                *(cell for _, rows, scores in found for cell in _cells(chosen, scores[number], rows[number])),
+            ]
             for number in range(len(hypotheses))
         )
         out.table(header, rows)
@@ -211,7 +222,9 @@ def _print_groups(
     count = len(next(iter(systems.values())))
     if len(labels) != count:
         raise DataError(
-            f"{len(labels)} labels for {count} segments", path=display_name(chosen.by), line=min(len(labels), count) + 1
+            f"{len(labels)} labels for {count} segments",
+            path=display_name(chosen.by),
+            line=min(len(labels), count) + 1,
         )
     groups = room.evaluate_groups(metrics, references, systems, labels)
     counts = {label: labels.count(label) for label in groups}

@@ -31,10 +31,14 @@ Tokenize = Annotated[
 TokenizerModel = Annotated[
     str | None,
     typer.Option(
-        "--tokenizer-model", metavar="FILE", help="Tokenize with this subword model (mlkit bpe, tokenizer.json, .model)."
+        "--tokenizer-model",
+        metavar="FILE",
+        help="Tokenize with this subword model (any that mlkit bpe reads).",
     ),
 ]
-SmoothMethod = Annotated[Smoothing, typer.Option("--smooth-method", "-s", help="Smoothing of missing n-grams.")]
+SmoothMethod = Annotated[
+    Smoothing, typer.Option("--smooth-method", "-s", help="Smoothing of missing n-grams.")
+]
 SmoothValue = Annotated[
     float | None,
     typer.Option("--smooth-value", min=0, metavar="X", help="For floor and add-k.", show_default="0.1 and 1"),
@@ -74,9 +78,13 @@ def bleu(
     from mlkit.metrics.bleu import Bleu
 
     metric = Bleu(
-        tokenize=tokenizer_of(tokenize, tokenizer_model), smooth_method=smooth_method.value, smooth_value=smooth_value, lowercase=lowercase,
-        max_order=max_order, effective_order=effective_order,
-    )  # fmt: skip
+        tokenize=tokenizer_of(tokenize, tokenizer_model),
+        smooth_method=smooth_method.value,
+        smooth_value=smooth_value,
+        lowercase=lowercase,
+        max_order=max_order,
+        effective_order=effective_order,
+    )
     run(chosen, [metric], warn_tokenized=not force)
 
 
@@ -84,6 +92,7 @@ def tokenizer_of(name: str, model: str | None) -> str | Tokenizer:
     """Return the tokenizer that the options name: the model's, if there is one."""
     if model is None:
         return name
-    from mlkit.metrics.subwords import load_tokenizer
+    from mlkit.bpe import load_model
+    from mlkit.metrics.subwords import Subwords, model_name
 
-    return load_tokenizer(model)
+    return Subwords(load_model(model).encode_pieces, model_name(model))

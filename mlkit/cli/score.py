@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mlkit.cli._metrics import CHRF_SPELLINGS, SPELLINGS, Evaluation, MetricCommand, with_shared_options
-from mlkit.cli.bleu import Force, SmoothMethod, Smoothing, SmoothValue, Tokenize, TokenizerModel
+from mlkit.cli.bleu import Force, Smoothing, SmoothMethod, SmoothValue, Tokenize, TokenizerModel
 from mlkit.cli.registry import App
 from mlkit.errors import UsageError
 
@@ -68,7 +68,7 @@ def score(
 ) -> None:
     """Score translations with several metrics in one pass.
 
-    Options are named as sacreBLEU's, and its command lines (without test sets) work: sacrebleu REF -i HYP -m bleu chrf ter.
+    Options are named as sacreBLEU's, and its command lines (but for test sets) work after `mlkit score`.
 
     \b
     Example:

@@ -13,7 +13,7 @@ from typing import Any
 _WHERE = {
     "Bleu": "bleu", "Ter": "ter", "Chrf": "chrf", "Score": "score", "Metric": "score", "check_segments": "score",
     "signature_text": "score", "confidence": "statistics", "paired_bootstrap": "statistics",
-    "paired_randomization": "statistics", "load_tokenizer": "subwords",
+    "paired_randomization": "statistics", "Subwords": "subwords",
 }  # fmt: skip
 
 __all__ = sorted(_WHERE)

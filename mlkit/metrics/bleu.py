@@ -50,7 +50,9 @@ class Bleu:
         effective_order: bool = False,
     ) -> None:
         if smooth_method not in SMOOTHING:
-            raise UsageError(f"unknown smoothing {smooth_method!r}", hint=f"choose from {', '.join(SMOOTHING)}")
+            raise UsageError(
+                f"unknown smoothing {smooth_method!r}", hint=f"choose from {', '.join(SMOOTHING)}"
+            )
         if max_order < 1:
             raise UsageError("the maximum n-gram order must be at least 1")
         self.tokenizer = get_tokenizer(tokenize) if isinstance(tokenize, str) else tokenize
@@ -106,7 +108,9 @@ class Bleu:
         """Return per segment: hypothesis length, closest reference length, matches by order, n-grams by order."""
         tokens = self._tokens(hypotheses)
         rows: Statistics = []
-        for hypothesis, references, correct in zip(tokens, self._references, self._count(tokens), strict=True):
+        for hypothesis, references, correct in zip(
+            tokens, self._references, self._count(tokens), strict=True
+        ):
             length = len(hypothesis)
             grams = [max(0, length - n) for n in range(self.max_order)]
             rows.append([length, _closest_length(length, references), *correct, *grams])
@@ -133,7 +137,9 @@ class Bleu:
             streams = zip_longest(*self._references, fillvalue=())
             self._encoded = numbers, [encode_words(list(stream), numbers) for stream in streams]
         numbers, references = self._encoded
-        found: list[list[int]] = shared_grams([encode_words(tokens, numbers), *references], self.max_order).tolist()
+        found: list[list[int]] = shared_grams(
+            [encode_words(tokens, numbers), *references], self.max_order
+        ).tolist()
         return found
 
     def _tokens(self, lines: Sequence[str]) -> list[list[str]]:
@@ -204,7 +210,11 @@ class Bleu:
         from mlkit.metrics.resampling import bleu_scores
 
         return bleu_scores(
-            totals, self.max_order, self.smooth_method, self.smooth_value, effective_order=self.effective_order
+            totals,
+            self.max_order,
+            self.smooth_method,
+            self.smooth_value,
+            effective_order=self.effective_order,
         )
 
     # in one call

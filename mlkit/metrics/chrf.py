@@ -157,7 +157,8 @@ class Chrf:
     segment_score = score
 
     def _f_score(self, row: Sequence[float]) -> float:
-        return f_score(row, self.beta, eps_smoothing=self.eps_smoothing)
+        value: float = f_score(row, self.beta, eps_smoothing=self.eps_smoothing)
+        return value
 
     def scores(self, totals: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return chrF of every row of statistics, in the array's precision."""

@@ -27,7 +27,9 @@ BLOCK = 20_000
 _LETTERS = np.frombuffer(b" SID", np.uint8)
 
 
-def matches(hypotheses: Sequence[Words], references: Sequence[Sequence[Words]], orders: int) -> list[list[int]]:
+def matches(
+    hypotheses: Sequence[Words], references: Sequence[Sequence[Words]], orders: int
+) -> list[list[int]]:
     """Return the clipped n-gram matches of each segment for orders 1 to `orders`."""
     numbers = vocabulary()
     rows: list[list[int]] = []
@@ -73,7 +75,9 @@ def _edits_of_block(pairs: Sequence[tuple[Words, Words]], numbers: defaultdict[s
     return result
 
 
-def compiled_characters(hypotheses: Sequence[str], references: Sequence[str], orders: int) -> list[list[float]]:
+def compiled_characters(
+    hypotheses: Sequence[str], references: Sequence[str], orders: int
+) -> list[list[float]]:
     """Return for each pair and order: character n-grams of the hypothesis, of the reference, matches."""
     own, other = encode_characters(hypotheses), encode_characters(references)
     found = np.empty((len(hypotheses), orders), np.int64)

@@ -51,5 +51,7 @@ def character_statistics(own: Encoded, other: Encoded, matches: npt.NDArray[Any]
     reference = gram_totals(other[1], orders)
     # n-grams of the hypothesis do not count where the reference has none of that order
     hypothesis = np.where(reference > 0, gram_totals(own[1], orders), 0)
-    rows: list[list[float]] = np.stack([hypothesis, reference, matches], axis=2).reshape(len(matches), -1).tolist()
+    rows: list[list[float]] = (
+        np.stack([hypothesis, reference, matches], axis=2).reshape(len(matches), -1).tolist()
+    )
     return rows

@@ -105,7 +105,10 @@ def evaluate_segments(
 
 
 def evaluate_groups(
-    metrics: Sequence[Metric], references: References, systems: Mapping[str, Sequence[str]], labels: Sequence[str]
+    metrics: Sequence[Metric],
+    references: References,
+    systems: Mapping[str, Sequence[str]],
+    labels: Sequence[str],
 ) -> dict[str, list[list[Score]]]:
     """Return scores[label][system][metric]; labels (one per segment) keep the order of their first line."""
     members: dict[str, list[int]] = {}
@@ -121,9 +124,7 @@ def evaluate_groups(
     return scores
 
 
-def check_systems(
-    references: References, names: Sequence[str], systems: Mapping[str, Sequence[str]]
-) -> None:
+def check_systems(references: References, names: Sequence[str], systems: Mapping[str, Sequence[str]]) -> None:
     """Refuse line counts that differ, naming both counts and the first line without a partner."""
     for system, hypotheses in systems.items():
         check_segments(references, hypotheses, names, "<stdin>" if system == "-" else system)
@@ -161,7 +162,9 @@ def split_systems(lines: Sequence[str], path: str) -> dict[str, list[str]]:
     for number, row in enumerate(rows, 1):
         if len(row) != width:
             raise DataError(
-                f"expected {width} tab-separated hypotheses as in line 1, found {len(row)}", path=path, line=number
+                f"expected {width} tab-separated hypotheses as in line 1, found {len(row)}",
+                path=path,
+                line=number,
             )
     return {f"System {k + 1}": [row[k].rstrip() for row in rows] for k in range(width)}
 

@@ -83,9 +83,7 @@ def count_matches(hypothesis, hypothesis_at, reference, reference_at, first_refe
                     gram = reference_grams[j - origin]
                     if gram < 0:
                         continue
-                    place = find_slot(
-                        gram, np.int64(reference[j + n]), mask, slots, slot_gram, slot_token
-                    )
+                    place = find_slot(gram, np.int64(reference[j + n]), mask, slots, slot_gram, slot_token)
                     number = np.int64(slots[place])
                     reference_grams[j - origin] = number
                     if number >= 0:

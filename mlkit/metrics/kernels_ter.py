@@ -24,7 +24,7 @@ MATCH, SUBSTITUTION, INSERTION, DELETION = 0, 1, 2, 3
 def fill_row(above, row, word, reference, i, words, ratio, width):
     """Fill row i of the matrix from the row above it, within the beam."""
     length = len(reference)
-    diagonal = int(math.floor(i * ratio))
+    diagonal = int(math.floor(i * ratio))  # noqa: RUF046 - numba's floor is a float
     low = max(0, diagonal - width)
     high = length + 1 if i == words else min(length + 1, diagonal + width)
     row[: length + 1] = INFINITY
@@ -129,10 +129,10 @@ def moved_distance(matrix, moved, count, reference, first, last, ratio, width, s
     return above[columns - 1]
 
 
-@kernel(
-    "void(const i4[:], const i8[:], const i4[:], const i8[:], i8[:], u1[:], i8[:], i4[:,:], i8[:])"
-)
-def tercom_edits(hypothesis, hypothesis_at, reference, reference_at, room, path, path_size, shifts, shift_count):
+@kernel("void(const i4[:], const i8[:], const i4[:], const i8[:], i8[:], u1[:], i8[:], i4[:,:], i8[:])")
+def tercom_edits(
+    hypothesis, hypothesis_at, reference, reference_at, room, path, path_size, shifts, shift_count
+):
     """Find the shifts and the path of edits of each pair.
 
     Pair p is hypothesis[hypothesis_at[p]:hypothesis_at[p + 1]] and the reference cut likewise. From room[p] (the sum of
@@ -159,7 +159,7 @@ def tercom_edits(hypothesis, hypothesis_at, reference, reference_at, room, path,
         count = hypothesis_at[p + 1] - hypothesis_at[p]
         words[:count] = hypothesis[hypothesis_at[p] : hypothesis_at[p + 1]]
         ratio = length / count if count > 0 else 1.0
-        width = BEAM if ratio / 2 <= BEAM else int(math.ceil(ratio / 2 + BEAM))
+        width = BEAM if ratio / 2 <= BEAM else int(math.ceil(ratio / 2 + BEAM))  # noqa: RUF046
         # no order of the words has fewer edits than `least`
         taken[:length] = False
         common = 0

@@ -135,7 +135,10 @@ def aligned(rows: Sequence[Row]) -> Iterator[str]:
     """Yield the lines of a table for a terminal: first column left, the others right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        cells = [row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))]
+        cells = [
+            row[0].ljust(widths[0]),
+            *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True)),
+        ]
         yield "  ".join(cells).rstrip()
 
 
@@ -168,7 +171,9 @@ def _latex_text(text: str) -> str:
 
 def _any_test(results: Sequence[Result], kind: str) -> bool:
     return any(
-        _test_value(result, number, kind) is not None for result in results for number in range(len(result.scores))
+        _test_value(result, number, kind) is not None
+        for result in results
+        for number in range(len(result.scores))
     )
 
 
@@ -243,10 +248,10 @@ def alignment_block(number: int, part: SegmentEdits, score: Score, *, several: b
         cells = (column[row].ljust(width) for column, width in zip(columns, widths, strict=True))
         yield f"{title + ':':<6}{' '.join(cells)}".rstrip()
     current = list(part.hypothesis_words)
-    for count, shift in enumerate(part.edits.shifts, 1):
-        block = " ".join(current[shift.start : shift.start + shift.length])
-        moved = _apply(current, shift)
-        yield f"Shift {count}: [{block}] from {shift.start + 1} to {_place(len(current), shift) + 1}"
+    for count, move in enumerate(part.edits.shifts, 1):
+        block = " ".join(current[move.start : move.start + move.length])
+        moved = _apply(current, move)
+        yield f"Shift {count}: [{block}] from {move.start + 1} to {_place(len(current), move) + 1}"
         current = moved
     yield ""
 

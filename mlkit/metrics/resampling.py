@@ -93,8 +93,8 @@ def chrf_scores(totals: Array, beta: int, *, eps_smoothing: bool) -> Array:
             precision = precision + p
             recall = recall + r
     if eps_smoothing:
-        return 100 * value / orders
+        return np.asarray(100 * value / orders)
     precision = precision / orders
     recall = recall / orders
     value = (1 + factor) * precision * recall
-    return 100 * (value / (factor * precision + recall))
+    return np.asarray(100 * (value / (factor * precision + recall)))

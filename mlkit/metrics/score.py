@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 from mlkit.errors import DataError
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
 # the version whose scores, statistics and signatures are reproduced
@@ -109,7 +108,10 @@ def total(rows: Sequence[Sequence[float]]) -> list[float]:
 
 
 def check_segments(
-    references: References, hypotheses: Sequence[str], names: Sequence[str] | None = None, system: str = "hypotheses"
+    references: References,
+    hypotheses: Sequence[str],
+    names: Sequence[str] | None = None,
+    system: str = "hypotheses",
 ) -> None:
     """Refuse what would give a wrong score: other line counts, transposed references, no lines at all.
 
@@ -149,7 +151,9 @@ def _other_length(system: str, count: int, reference: str, other: int) -> DataEr
         hint = f"{shorter} is empty"
     elif large % small == 0:
         hint = f"{longer} has exactly {large // small} times as many lines: is it the right file, in the right order?"
+    lines = "line" if count == 1 else "lines"
     return DataError(
-        f"{system} has {count} line{'s' * (count != 1)}, {reference} has {other}; line {first} of {longer} is the first without a partner",
+        f"{system} has {count} {lines}, {reference} has {other}; "
+        f"line {first} of {longer} is the first without a partner",
         hint=hint,
     )

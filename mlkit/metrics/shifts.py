@@ -107,7 +107,7 @@ def search(distance: Distance, words: list[int], reference_length: int, edits: i
     shifts: list[Shift] = []
     checked = 0
     while edits > least:
-        best, gain, checked = _best_shift(distance, words, reference_length, edits, least, checked)
+        best, checked = _best_shift(distance, words, reference_length, edits, least, checked)
         if checked >= MAX_CANDIDATES or best is None:
             break
         shifts.append(best)
@@ -118,8 +118,8 @@ def search(distance: Distance, words: list[int], reference_length: int, edits: i
 
 def _best_shift(
     distance: Distance, words: list[int], reference_length: int, edits: int, least: int, checked: int
-) -> tuple[Shift | None, int, int]:
-    """Return the best shift of a round, its gain and the number of candidates checked so far."""
+) -> tuple[Shift | None, int]:
+    """Return the best shift of a round and the number of candidates checked so far."""
     align, reference_errors, hypothesis_errors = alignment(distance.path(), reference_length)
     best: tuple[int, int, int, int] = (0, 0, 0, 0)
     for start, at, length in _matching_spans(words, reference_length):
@@ -146,7 +146,7 @@ def _best_shift(
         if checked >= MAX_CANDIDATES:
             break
     gain, length, start, target = best
-    return (Shift(-start, length, -target) if gain else None), gain, checked
+    return (Shift(-start, length, -target) if gain else None), checked
 
 
 def _matching_spans(words: Sequence[int], reference_length: int) -> Iterator[tuple[int, int, int]]:
@@ -230,7 +230,10 @@ class BitParallel:
             diagonal = ((word & up) + up ^ up) | word | down
             below = down | everything & ~(diagonal | up)
             raised = below << 1 | 1
-            up, down = everything & ((up & diagonal) << 1 | ~(diagonal | raised)), raised & diagonal & everything
+            up, down = (
+                everything & ((up & diagonal) << 1 | ~(diagonal | raised)),
+                raised & diagonal & everything,
+            )
             ups.append(up)
             downs.append(down)
             grows.append(below)
@@ -245,7 +248,10 @@ class BitParallel:
         for word in middle:
             diagonal = ((word & up) + up ^ up) | word | down
             raised = (down | everything & ~(diagonal | up)) << 1 | 1
-            up, down = everything & ((up & diagonal) << 1 | ~(diagonal | raised)), raised & diagonal & everything
+            up, down = (
+                everything & ((up & diagonal) << 1 | ~(diagonal | raised)),
+                raised & diagonal & everything,
+            )
         for i in range(last, len(words)):
             if up == ups[i] and down == downs[i]:  # the rest is as it was
                 up, down = ups[-1], downs[-1]
@@ -253,7 +259,10 @@ class BitParallel:
             word = words[i]
             diagonal = ((word & up) + up ^ up) | word | down
             raised = (down | everything & ~(diagonal | up)) << 1 | 1
-            up, down = everything & ((up & diagonal) << 1 | ~(diagonal | raised)), raised & diagonal & everything
+            up, down = (
+                everything & ((up & diagonal) << 1 | ~(diagonal | raised)),
+                raised & diagonal & everything,
+            )
         return len(words) + up.bit_count() - down.bit_count()
 
     def path(self) -> str:
@@ -293,7 +302,11 @@ class Beam:
         self._ranges = [(0, reference_length + 1)]
         for i in range(1, hypothesis_length + 1):
             diagonal = math.floor(i * ratio)
-            stop = reference_length + 1 if i == hypothesis_length else min(reference_length + 1, diagonal + width)
+            stop = (
+                reference_length + 1
+                if i == hypothesis_length
+                else min(reference_length + 1, diagonal + width)
+            )
             self._ranges.append((max(0, diagonal - width), stop))
         self._words: Sequence[int] = ()
         self._rows: list[list[int]] = []

@@ -51,7 +51,7 @@ def paired_bootstrap(
     """Compare systems with the first one by paired bootstrap resampling (Koehn, 2004)."""
     actual = [metric.score(total(rows)).value for rows in systems]
     sampled = _bootstrap(metric, systems, resamples, seed)
-    results = []
+    results: list[TestResult] = []
     for score, scores in zip(actual, sampled, strict=True):
         ordered = np.sort(scores)
         p_value = None

@@ -14,7 +14,13 @@ _IDEOGRAPHS = (
     (0x4E00, 0x9FFF), (0x3400, 0x4DBF), (0x31C0, 0x31EF), (0x2E80, 0x2EFF), (0x3300, 0x33FF), (0xF900, 0xFAFF),
     (0xFE30, 0xFE4F), (0x3200, 0x3F22),
 )  # fmt: skip
-_ASIAN_PUNCTUATION = ((0x3001, 0x3002), (0x3008, 0x3011), (0x3014, 0x301F), (0xFF61, 0xFF65), (0x30FB, 0x30FB))
+_ASIAN_PUNCTUATION = (
+    (0x3001, 0x3002),
+    (0x3008, 0x3011),
+    (0x3014, 0x301F),
+    (0xFF61, 0xFF65),
+    (0x30FB, 0x30FB),
+)
 _FULL_WIDTH = "．，？：；！＂（）"
 
 
@@ -36,7 +42,9 @@ class TercomTokenizer:
             lines = [line.lower() for line in lines]
         if not (self.normalized or self.no_punct):
             return [line.split() for line in lines]
-        if self.normalized and any("\n" in line for line in lines):  # only strings from Python can hold line ends
+        if self.normalized and any(
+            "\n" in line for line in lines
+        ):  # only strings from Python can hold line ends
             lines = [line.replace("\n-", "") for line in lines]
         split = [line.split() for line in lines]
         # the rules treat a word alike wherever it stands: each distinct one is worked out once

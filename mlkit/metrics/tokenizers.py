@@ -141,7 +141,7 @@ class _WordByWord:
 
 
 # [{-~[-` -&(-+:-@/] of mteval-v13a: all ASCII punctuation but ' , - .
-_SPACED = {code: f" {chr(code)} " for code in map(ord, "{|}~[\\]^_` !\"#$%&()*+:;<=>?@/")}
+_SPACED = {code: f" {chr(code)} " for code in map(ord, '{|}~[\\]^_` !"#$%&()*+:;<=>?@/')}
 _ENTITIES = (("&quot;", '"'), ("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"))
 
 

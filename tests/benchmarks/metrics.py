@@ -17,7 +17,16 @@ PEERS = ("sacrebleu",)
 ENVIRONMENT = {
     "PYTHONDONTWRITEBYTECODE": None, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "SACREBLEU_FORMAT": None,
 }  # fmt: skip
-COLUMNS = ("case", "mlkit CPU s", "sacreBLEU CPU s", "ratio", "to reach", "reached", "mlkit MB", "sacreBLEU MB")
+COLUMNS = (
+    "case",
+    "mlkit CPU s",
+    "sacreBLEU CPU s",
+    "ratio",
+    "to reach",
+    "reached",
+    "mlkit MB",
+    "sacreBLEU MB",
+)
 
 
 def _paths(pair: str, *names: str) -> list[str]:
@@ -42,7 +51,9 @@ def _large(folder: Path) -> tuple[str, str]:
     with open(reference, "w", encoding="utf-8") as ref, open(hypothesis, "w", encoding="utf-8") as hyp:
         for line in lines[:200_000]:
             ref.write(line.capitalize() + ".\n")
-            words = [word if rng.random() < 0.85 else word[::-1] for word in line.split() if rng.random() < 0.95]
+            words = [
+                word if rng.random() < 0.85 else word[::-1] for word in line.split() if rng.random() < 0.95
+            ]
             hyp.write(", ".join(" ".join(words).capitalize().split(" and ")) + ".\n")
     return str(reference), str(hypothesis)
 
@@ -54,12 +65,13 @@ def run() -> Iterator[Table]:
     one = _paths("en-de", "hyp.Online-W.de")
     chinese, from_chinese = _paths("zh-en", "ref.A.en"), _paths("zh-en", "hyp.Online-G.en")
     nine = _systems("en-de")
+    bleu = ["-m", "bleu"]
     cases: list[tuple[str, float, int, Sequence[str], Sequence[str], Sequence[str], Sequence[str]]] = [
         ("bleu, 2,037 lines (en-de)", 0.5, 5, german, one, ["bleu"], ["-m", "bleu"]),
         (f"bleu, {len(nine)} systems", 0.33, 3, german, nine, ["bleu"], ["-m", "bleu"]),
         ("bleu --confidence", 0.5, 5, german, one, ["bleu", "--confidence"], ["-m", "bleu", "-ci"]),
-        (f"bleu --paired-bs, {len(nine)} systems", 0.25, 3, german, nine, ["bleu", "--paired-bs"], ["-m", "bleu", "-pbs"]),
-        (f"bleu --paired-ar, {len(nine)} systems", 0.13, 2, german, nine, ["bleu", "--paired-ar"], ["-m", "bleu", "-par"]),
+        (f"bleu --paired-bs, {len(nine)} systems", 0.25, 3, german, nine, ["bleu", "--paired-bs"], [*bleu, "-pbs"]),
+        (f"bleu --paired-ar, {len(nine)} systems", 0.13, 2, german, nine, ["bleu", "--paired-ar"], [*bleu, "-par"]),
         ("ter, 2,037 short lines (en-de)", 0.12, 3, german, one, ["ter"], ["-m", "ter"]),
         ("chrf, 2,037 lines", 0.5, 5, german, one, ["chrf"], ["-m", "chrf"]),
         (f"chrf, {len(nine)} systems", 0.15, 2, german, nine, ["chrf"], ["-m", "chrf"]),
@@ -72,7 +84,9 @@ def run() -> Iterator[Table]:
                 ("bleu, 200,000 lines", 0.15, 1, [reference], [hypothesis], ["bleu"], ["-m", "bleu"]),
             ]
         rows = [_row(*case) for case in cases]
-    yield Table("Whole processes", COLUMNS, rows, "CPU seconds: the best of several runs in turns. Scores are equal.")
+    yield Table(
+        "Whole processes", COLUMNS, rows, "CPU seconds: the best of several runs in turns. Scores are equal."
+    )
 
 
 def _row(

@@ -74,5 +74,7 @@ characters = st.one_of(
 )
 lines = st.text(characters, max_size=30).map(lambda t: t.replace("\n", " ").replace("\r", " "))
 # words from a small set: repeats and shifts happen
-words = st.lists(st.sampled_from(["a", "b", "c", "the", "The", "cat.", "(x)", "1,000", "it's"]), max_size=14).map(" ".join)
+words = st.lists(
+    st.sampled_from(["a", "b", "c", "the", "The", "cat.", "(x)", "1,000", "it's"]), max_size=14
+).map(" ".join)
 segments = st.one_of(lines, words)

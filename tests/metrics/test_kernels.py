@@ -57,7 +57,9 @@ def test_sorting_renumbers_where_bits_run_out() -> None:
     corpus = ["".join(rng.choice(letters[: 3 + 50 * k], 60)) for k in range(60)] + ["".join(letters)]
     other = [text[:20] + text[25:] + text[:9] for text in corpus]
     assert shared_characters(corpus, other, 9) == compiled_characters(corpus, other, 9)
-    assert shared_characters(corpus, other, 9) == [_count(h, r, 9) for h, r in zip(corpus, other, strict=True)]
+    assert shared_characters(corpus, other, 9) == [
+        _count(h, r, 9) for h, r in zip(corpus, other, strict=True)
+    ]
 
 
 @quick
@@ -117,7 +119,10 @@ def test_lengths_far_apart_widen_the_beam() -> None:
 
 @pytest.mark.parametrize("limit", [0, 1 << 60])
 def test_every_way_gives_the_same(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    corpus = ["the cat sat on the mat", "", "a b c d a b c d", "x"], [["on the mat sat the cat", "y", "a b c d a b", ""]]
+    corpus = (
+        ["the cat sat on the mat", "", "a b c d a b c d", "x"],
+        [["on the mat sat the cat", "y", "a b c d a b", ""]],
+    )
     monkeypatch.setattr(bleu_module, "COMPILED_FROM", limit)
     monkeypatch.setattr(chrf_module, "COMPILED_FROM", limit)
     monkeypatch.setattr(ter_module, "COMPILED_FROM", limit)

@@ -21,7 +21,9 @@ corpora = st.lists(st.tuples(segments, segments, segments), min_size=1, max_size
 quick = settings(max_examples=60, deadline=None)
 
 
-def compare(ours: Metric, theirs: Any, hypotheses: Sequence[str], references: Sequence[Sequence[str | None]]) -> None:
+def compare(
+    ours: Metric, theirs: Any, hypotheses: Sequence[str], references: Sequence[Sequence[str | None]]
+) -> None:
     expected = theirs.corpus_score(hypotheses, references)
     ours.prepare(references)
     rows = ours.statistics(hypotheses)
@@ -43,11 +45,15 @@ def split(corpus: list[tuple[str, str, str]], references: int) -> tuple[list[str
     corpora,
     st.integers(1, 2),
     st.sampled_from(["13a", "intl", "char", "zh", "none"]),
-    st.sampled_from([("exp", None), ("floor", None), ("floor", 0.01), ("add-k", None), ("add-k", 0.5), ("none", None)]),
+    st.sampled_from(
+        [("exp", None), ("floor", None), ("floor", 0.01), ("add-k", None), ("add-k", 0.5), ("none", None)]
+    ),
     st.booleans(),
     st.booleans(),
 )
-def test_bleu(corpus: Any, references: int, tokenize: str, smooth: Any, lowercase: bool, effective: bool) -> None:
+def test_bleu(
+    corpus: Any, references: int, tokenize: str, smooth: Any, lowercase: bool, effective: bool
+) -> None:
     hypotheses, streams = split(corpus, references)
     options = {
         "tokenize": tokenize, "smooth_method": smooth[0], "smooth_value": smooth[1], "lowercase": lowercase,
@@ -74,7 +80,14 @@ def test_ter(corpus: Any, references: int, normalized: bool, no_punct: bool, asi
 
 
 @quick
-@given(corpora, st.integers(1, 2), st.integers(1, 7), st.integers(0, 3), st.integers(1, 3), st.tuples(*[st.booleans()] * 3))
+@given(
+    corpora,
+    st.integers(1, 2),
+    st.integers(1, 7),
+    st.integers(0, 3),
+    st.integers(1, 3),
+    st.tuples(*[st.booleans()] * 3),
+)
 def test_chrf(corpus: Any, references: int, char: int, word: int, beta: int, flags: Any) -> None:
     hypotheses, streams = split(corpus, references)
     options = {
@@ -125,4 +138,9 @@ def test_line_ends_within_python_strings() -> None:
 
 def test_references_are_tokenized_twice_by_ter() -> None:
     # the second time the possessive stands before a space
-    compare(Ter(normalized=True), peer.TER(normalized=True), ["at a friend's house"], [["at his friend's, a poet"]])
+    compare(
+        Ter(normalized=True),
+        peer.TER(normalized=True),
+        ["at a friend's house"],
+        [["at his friend's, a poet"]],
+    )

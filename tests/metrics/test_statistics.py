@@ -17,13 +17,19 @@ RNG = np.random.default_rng(5)
 WORDS = np.array(["a", "b", "the", "cat", "sat", "on", "mat.", "dog", "(x)", "é"])
 REFERENCES = [[" ".join(RNG.choice(WORDS, RNG.integers(1, 15))) for _ in range(70)] for _ in range(3)]
 SYSTEMS = [
-    [" ".join(w if RNG.random() < good else RNG.choice(WORDS) for w in line.split()) for line in REFERENCES[0]]
+    [
+        " ".join(w if RNG.random() < good else RNG.choice(WORDS) for w in line.split())
+        for line in REFERENCES[0]
+    ]
     for good in (0.8, 0.78, 0.5)
 ]
 PAIRS = [
     (Bleu(), peer.BLEU()),
     (Bleu(smooth_method="add-k", smooth_value=0.5), peer.BLEU(smooth_method="add-k", smooth_value=0.5)),
-    (Bleu(smooth_method="floor", effective_order=True), peer.BLEU(smooth_method="floor", effective_order=True)),
+    (
+        Bleu(smooth_method="floor", effective_order=True),
+        peer.BLEU(smooth_method="floor", effective_order=True),
+    ),
     (Chrf(word_order=2), peer.CHRF(word_order=2)),
     (Chrf(eps_smoothing=True), peer.CHRF(eps_smoothing=True)),
     (Ter(), peer.TER()),

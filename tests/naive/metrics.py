@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 
-def clipped_matches(hypothesis: Sequence[object], references: Sequence[Sequence[object]], orders: int) -> list[int]:
+def clipped_matches(
+    hypothesis: Sequence[object], references: Sequence[Sequence[object]], orders: int
+) -> list[int]:
     """Return for n = 1..orders how many n-grams are matched, each at most as often as in one reference."""
 
     def grams(tokens: Sequence[object], n: int) -> Counter[tuple[object, ...]]:
@@ -16,7 +18,9 @@ def clipped_matches(hypothesis: Sequence[object], references: Sequence[Sequence[
     for n in range(1, orders + 1):
         own = grams(hypothesis, n)
         others = [grams(reference, n) for reference in references]
-        found.append(sum(min(count, max((o[gram] for o in others), default=0)) for gram, count in own.items()))
+        found.append(
+            sum(min(count, max((o[gram] for o in others), default=0)) for gram, count in own.items())
+        )
     return found
 
 
