@@ -198,6 +198,8 @@ def read_blocks(
     name = display_name(path)
     with open_input(path) as stream:
         data = stream.read() if block is None else _fill(stream, block)
+        if not data.strip():
+            raise DataError("the table is empty", path=name)
         kind = form.kind or _kind_of(data, path)
         if kind != "csv":
             data += stream.read()

@@ -86,19 +86,28 @@ def _fit_sigmoid(p: Reals, hit: Reals, weights: Reals) -> tuple[Reals, Reals]:
     x = log_odds(p)
     positive, negative = (weights * hit).sum(), (weights * (1 - hit)).sum()
     goal = np.where(hit > 0, (positive + 1) / (positive + 2), 1 / (negative + 2))
+
+    def loss(a: float, b: float) -> float:
+        z = a * x + b
+        return float((weights * (np.logaddexp(0, z) - goal * z)).sum())
+
     a, b = 1.0, 0.0
+    current = loss(a, b)
     for _ in range(100):
         q = sigmoid(a * x + b)
         slack = weights * (q - goal)
         curve = weights * np.maximum(q * (1 - q), 1e-12)
         ga, gb = (slack * x).sum(), slack.sum()
         haa, hab, hbb = (curve * x * x).sum() + 1e-9, (curve * x).sum(), curve.sum() + 1e-9
-        determinant = haa * hbb - hab * hab
-        if determinant <= 0:
-            break
+        determinant = max(haa * hbb - hab * hab, 1e-12)
         da, db = (hbb * ga - hab * gb) / determinant, (haa * gb - hab * ga) / determinant
-        a, b = a - da, b - db
-        if abs(da) + abs(db) < 1e-10:
+        scale = 1.0
+        while (value := loss(a - scale * da, b - scale * db)) > current and scale > 1e-10:
+            scale /= 2
+        a, b = a - scale * da, b - scale * db
+        done = current - value < 1e-12 * max(1.0, abs(value))
+        current = value
+        if done:
             break
     return np.array([a]), np.array([b])
 

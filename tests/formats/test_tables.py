@@ -1,0 +1,181 @@
+"""Tables: what is read, what is refused, and where the fault is said to be."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mlkit.errors import DataError, MlkitError, UsageError
+from mlkit.formats.tables import TableFormat, format_rows, join_rows, read_blocks, read_table, write_table
+
+
+def written(path: Path, content: bytes | str) -> Path:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def test_numbers_categories_and_gaps(tmp_path: Path) -> None:
+    table = read_table(written(tmp_path / "t.csv", "a, b,c\n1, x,\nNA,?,2e3\n null ,y,-.5\n"))
+    assert table.names == ["a", "b", "c"]
+    np.testing.assert_array_equal(table.numbers("a"), [1, np.nan, np.nan])
+    np.testing.assert_array_equal(table.numbers("c"), [np.nan, 2000, -0.5])
+    assert [table.is_numeric(name) for name in table.names] == [True, False, True]
+    assert table.counts("b") == [("x", 1), ("y", 1)]
+    assert table.codes("b", ["y", "x"]).tolist() == [1, -1, 0]
+
+
+def test_own_words_for_missing(tmp_path: Path) -> None:
+    table = read_table(written(tmp_path / "t.csv", "a\n1\n-\n"), TableFormat(missing=("-",)))
+    assert np.isnan(table.numbers("a")[1])
+
+
+@pytest.mark.parametrize("content", ["a\tb\n1\t2\n", "a;b\n1;2\n", "a|b\n1|2\n", '"a,x";b\n1;2\n'])
+def test_delimiters_are_found_out(tmp_path: Path, content: str) -> None:
+    assert len(read_table(written(tmp_path / "t.csv", content)).names) == 2
+
+
+def test_bom_crlf_blank_lines_and_no_newline_at_the_end(tmp_path: Path) -> None:
+    table = read_table(written(tmp_path / "t.csv", b"\xef\xbb\xbfa,b\r\n1,2\r\n\r\n3,4"))
+    assert table.names == ["a", "b"]
+    assert table.numbers("b").tolist() == [2, 4]
+    assert [table.line(0), table.line(1)] == [2, 4]
+
+
+def test_header_is_found_out_or_said(tmp_path: Path) -> None:
+    path = written(tmp_path / "t.csv", "1,2\n3,4\n")
+    assert read_table(path).names == ["c1", "c2"]
+    assert read_table(path, TableFormat(header=True)).names == ["1", "2"]
+    assert read_table(written(tmp_path / "u.csv", "x,y\nz,w\n"), TableFormat(header=False)).rows == 2
+
+
+def test_quotes(tmp_path: Path) -> None:
+    path = written(tmp_path / "t.csv", 'a,b\n"x, ""y""\nz",1\n"u",2\nbad,q\n')
+    table = read_table(path)
+    assert table.values("a")[0] == 'x, "y"\nz'
+    with pytest.raises(DataError, match=r"t\.csv:5: column 'b': 'q' is not a number"):
+        table.numbers("b")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a,b\n1,2\n3\n", r":3: 1 field, expected 2"),
+        (b"a,b\n1,2\n3,4,5\n", r":3: 3 fields, expected 2"),
+        (b'a,b\n"x\ny",2\n3,4,5\n', r":4: 3 fields, expected 2"),
+        (b"a,b,a\n1,2,3\n", r":1: columns 1 and 3 are both named 'a'"),
+        (b"a,b\n", "no rows"),
+        (b"", "empty"),
+        (b"\n\n", "empty"),
+        (b"a,b\n1,\xff\n", ":2: invalid UTF-8 at byte 3"),
+        (b'a,b\n1,"2\n', ":2: a quote is not closed"),
+    ],
+)
+def test_faults_name_file_and_line(tmp_path: Path, content: bytes, message: str) -> None:
+    path = written(tmp_path / "t.csv", content)
+    with pytest.raises(DataError, match=message):
+        read_table(path)
+    with pytest.raises(DataError, match=message):
+        list(read_blocks(path, block=4))
+
+
+def test_invalid_utf8_can_be_replaced(tmp_path: Path) -> None:
+    path = written(tmp_path / "t.csv", b"a,b\n1,\xff\n")
+    assert read_table(path, TableFormat(errors="replace")).values("b") == ["\ufffd"]
+
+
+def test_infinity_is_refused_with_its_place(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"t\.csv:3: column 'a': an infinite number"):
+        read_table(written(tmp_path / "t.csv", "a,b\n1,2\n-inf,3\n")).numbers("a")
+
+
+def test_a_table_in_gzip_is_the_same(tmp_path: Path) -> None:
+    written(tmp_path / "t.csv.gz", gzip.compress(b"a,b\n1,2\n"))
+    assert read_table(tmp_path / "t.csv.gz").numbers("b").tolist() == [2]
+
+
+def test_a_delimiter_is_one_character() -> None:
+    with pytest.raises(UsageError):
+        TableFormat(delimiter="ab")
+
+
+def test_libsvm_of_either_base(tmp_path: Path) -> None:
+    for base in (0, 1):
+        lines = f"1 {base}:0.5 {base + 2}:2 # note\n-1 qid:3 {base + 1}:1\n"
+        table = read_table(written(tmp_path / "t.txt", lines))
+        assert table.names == ["label", *(f"f{base + k}" for k in range(3))]
+        assert table.numbers(f"f{base + 1}").tolist() == [0, 1]
+        assert table.numbers("f77").tolist() == [0, 0]  # what is not written is 0
+    with pytest.raises(DataError, match=":2: not a LibSVM row"):
+        read_table(written(tmp_path / "t.svm", "1 1:2\n1 x\n"))
+
+
+def test_parquet(tmp_path: Path) -> None:
+    table = read_table(written(tmp_path / "t.csv", "a,b\n1,x\n,y\n"))
+    write_table(tmp_path / "t.parquet", table)
+    again = read_table(tmp_path / "t.parquet")
+    assert again.values("b") == ["x", "y"]
+    np.testing.assert_array_equal(again.numbers("a"), [1, np.nan])
+    with pytest.raises(DataError, match="damaged Parquet"):
+        read_table(written(tmp_path / "x.parquet", (tmp_path / "t.parquet").read_bytes()[:60]))
+
+
+def test_writing_gives_back_what_was_read(tmp_path: Path) -> None:
+    content = 'a,b,c\n1.50,"x, y",NA\n007,"q ""z""",\n'
+    write_table(tmp_path / "u.csv", read_table(written(tmp_path / "t.csv", content)))
+    assert (tmp_path / "u.csv").read_text() == content
+
+
+def test_joining_and_taking_rows(tmp_path: Path) -> None:
+    first = read_table(written(tmp_path / "t.csv", "a,b\n1,x\n2,y\n"))
+    second = read_table(written(tmp_path / "u.csv", "b,a\nz,3\n"))
+    both = join_rows(first, second, ["a", "b"])
+    assert both.values("b") == ["x", "y", "z"]
+    part = both.take(np.array([2, 0]))
+    assert part.values("a") == ["3", "1"]
+    assert first.take(np.array([False, True])).line(0) == 3
+    with pytest.raises(DataError, match="missing columns 'p', 'q'"):
+        first.require(["a", "p", "q"])
+
+
+def test_rows_are_written_shortest() -> None:
+    assert format_rows({"p": np.array([0.1, 2.0]), "q": ["a,b", "c"]}) == b'p,q\n0.1,"a,b"\n2.0,c\n'
+    assert format_rows({"p": [1]}, header=False) == b"1\n"
+
+
+FIELD = st.text(alphabet=st.sampled_from(list('ab ,"\n\r1.é')), max_size=6)
+
+
+@settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.tuples(FIELD, FIELD, st.just("z")), min_size=1, max_size=8), block=st.integers(1, 60))
+def test_what_pythons_csv_writes_is_read_in_blocks_of_any_size(
+    tmp_path: Path, rows: list[tuple[str, str, str]], block: int
+) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    writer.writerow(["x", "y", "z"])
+    writer.writerows(rows)
+    path = written(tmp_path / "t.csv", text.getvalue())
+    for blocks in ([read_table(path)], list(read_blocks(path, block=block))):
+        found = [row for part in blocks for row in zip(part.values("x"), part.values("y"), strict=True)]
+        assert found == [row[:2] for row in rows]
+
+
+@settings(deadline=None, max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.binary(max_size=60))
+def test_random_bytes_are_read_or_refused(tmp_path: Path, data: bytes) -> None:
+    path = written(tmp_path / "t.csv", data)
+    try:
+        table = read_table(path)
+        for name in table.names:
+            if table.is_numeric(name):
+                table.numbers(name)
+            table.counts(name)
+    except MlkitError:
+        pass
