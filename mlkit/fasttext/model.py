@@ -34,6 +34,7 @@ from mlkit.formats.fasttext_bin import (
 KIND = "fasttext"
 LABEL_PREFIX = "__label__"
 BLOCK_ROWS = 1 << 15
+GATHER = 1 << 18  # floats gathered at once: they stay in the cache until they are summed
 
 
 @dataclass
@@ -72,7 +73,7 @@ class Model:
     @cached_property
     def index(self) -> dict[bytes, int]:
         """Entry number of every word and label."""
-        return {word: number for number, word in enumerate(self.words)}
+        return dict(zip(self.words, range(len(self.words)), strict=True))
 
     @property
     def supervised(self) -> bool:
@@ -142,7 +143,7 @@ class Model:
 
     def add_rows(self, sums: Floats, owner: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
         """Add input rows to the rows of `sums` that `owner` (ascending) names; row -1 is a zero vector."""
-        step = max(1, (1 << 23) // self.args.dim)
+        step = max(1, GATHER // self.args.dim)
         for start in range(0, len(rows), step):
             part, whose = rows[start : start + step], owner[start : start + step]
             if self.sparse:
@@ -172,6 +173,10 @@ def take(matrix: Matrix, rows: NDArray[np.integer]) -> Floats:
     """Return rows of a plain or quantised matrix."""
     if isinstance(matrix, QuantMatrix):
         return matrix.take(rows)
+    if matrix.flags.c_contiguous and matrix.shape[1]:
+        # rows as opaque items: four times as fast, since a mapped file need not be aligned
+        items = matrix.view(np.dtype((np.void, 4 * matrix.shape[1])))[:, 0]
+        return np.take(items, rows).view(np.float32).reshape(len(rows), matrix.shape[1])
     chosen: Floats = matrix[rows]
     return chosen
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlkit.errors import UsageError
 from mlkit.fasttext import subwords
-from mlkit.fasttext.model import Model, add_groups
+from mlkit.fasttext.model import GATHER, Model, add_groups
 from mlkit.formats.fasttext_bin import Floats
 from mlkit.formats.streams import open_input
 
@@ -37,8 +38,7 @@ class Lines:
     label: Longs
 
 
-@dataclass(frozen=True)
-class Prediction:
+class Prediction(NamedTuple):
     """The best labels of one line, best first: (label number, probability as fastText gives it)."""
 
     labels: list[int]
@@ -78,7 +78,7 @@ class Encoder:
         label_at = np.flatnonzero(labels >= 0)
         ids, word_line = ids[word], line[word]
         sums = np.zeros((lines, self.model.args.dim), np.float32)
-        step = max(1, (1 << 22) // self.model.args.dim)
+        step = max(1, GATHER // self.model.args.dim)
         for start in range(0, len(ids), step):
             part = slice(start, start + step)
             add_groups(sums, word_line[part], self._sums[ids[part]])
@@ -107,13 +107,14 @@ class Encoder:
         model = self.model
         entry = np.array([model.index.get(token, -1) for token in tokens], np.int64)
         labels = np.where(entry >= model.word_count, entry - model.word_count, -1)
-        for i, token in enumerate(tokens):
-            if entry[i] < 0 and token.startswith(self._prefix):
-                labels[i] = -2
+        prefix = self._prefix
+        unknown = [i for i, token in enumerate(tokens) if token.startswith(prefix)]
+        labels[unknown] = np.where(entry[unknown] < 0, -2, labels[unknown])
         sums, counts = model.word_sums(tokens)
         self._sums = np.concatenate([self._sums, sums])
         self._counts = np.concatenate([self._counts, counts])
-        self._hashes = np.concatenate([self._hashes, subwords.hash_tokens(tokens)])
+        if model.args.word_ngrams > 1:
+            self._hashes = np.concatenate([self._hashes, subwords.hash_tokens(tokens)])
         self._labels = np.concatenate([self._labels, labels])
 
 
@@ -165,15 +166,17 @@ class Classifier:
         for start in range(0, len(lines.hidden), step):
             rows = lines.rows[start : start + step]
             scores = self.probabilities(lines.hidden[start : start + step], threshold)
-            best = np.argmax(scores[:, ::-1], axis=1) if k == 1 else None
-            if best is not None:  # of equal labels fastText's heap keeps the last
-                numbers = self.labels - 1 - best
+            if k == 1:
+                numbers = np.argmax(scores, axis=1)
                 values = scores[np.arange(len(scores)), numbers]
-                for number, value, count in zip(
-                    numbers.tolist(), values.tolist(), rows.tolist(), strict=True
-                ):
-                    shown = count > 0 and value >= 0
-                    yield Prediction([number] if shown else [], [value + EPSILON] if shown else [])
+                for line in np.flatnonzero(np.count_nonzero(scores == values[:, None], axis=1) > 1):
+                    # of equal labels fastText's heap keeps the last
+                    numbers[line] = np.flatnonzero(scores[line] == values[line])[-1]
+                shown = (rows > 0) & (values >= 0)
+                sure = (values.astype(np.float64) + EPSILON).tolist()
+                none = Prediction([], [])
+                for number, value, show in zip(numbers.tolist(), sure, shown.tolist(), strict=True):
+                    yield Prediction([number], [value]) if show else none
             else:
                 for row, count in zip(scores, rows.tolist(), strict=True):
                     yield self._best(row, k) if count else Prediction([], [])

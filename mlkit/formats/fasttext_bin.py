@@ -26,6 +26,8 @@ LOSSES = {1: "hs", 2: "ns", 3: "softmax", 4: "ova"}
 MODELS = {1: "cbow", 2: "skipgram", 3: "supervised"}
 WORD, LABEL = 0, 1
 CENTROIDS = 256
+ENTRY_TAIL = 10  # NUL, count and kind after a word
+ENTRY_BLOCK = 1 << 20
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
@@ -239,29 +241,27 @@ def _read_dictionary(
 def _read_entries(reader: _Reader, size: int) -> tuple[list[bytes], NDArray[np.int64], NDArray[np.int8]]:
     """Read `size` entries: word, NUL, count, kind. A regular expression splits a block of them at once."""
     content = reader.data.obj if isinstance(reader.data.obj, (mmap.mmap, bytes)) else bytes(reader.data)
-    split = re.compile(rb"([^\0]*)\0(.{9})", re.DOTALL).findall
+    split = re.compile(rb"([^\0]*)\0.{9}", re.DOTALL).findall
     words: list[bytes] = []
-    tails: list[bytes] = []
-    position, block = reader.position, 1 << 20
+    counts, kinds = [np.zeros(0, np.int64)], [np.zeros(0, np.int8)]
+    block = ENTRY_BLOCK
     while len(words) < size:
+        position = reader.position
         # the block ends with an entry (or with the NULs of a count: then that entry waits for the next block)
-        end = content.rfind(b"\0", position, position + block)
-        found = split(content, position, end + 10) if end >= 0 else []
-        found = found[: size - len(words)]
+        last = content.rfind(b"\0", position, position + block)
+        found = split(content, position, last + ENTRY_TAIL)[: size - len(words)] if last >= 0 else []
         if not found:
             if position + block >= len(content):
-                raise reader.fault(
-                    f"truncated or not a fastText model: {len(words)} of {size} dictionary entries"
-                )
-            block *= 2
+                raise reader.fault(f"truncated or not a fastText model: {len(words)} of {size} dictionary entries")
+            block *= 4  # a word longer than the block
             continue
-        names, rest = zip(*found, strict=True)
-        words += names
-        tails += rest
-        position += sum(map(len, names)) + 10 * len(names)
-    reader.position = position
-    entries = np.frombuffer(b"".join(tails), np.dtype([("count", "<i8"), ("kind", "i1")]))
-    return words, entries["count"].astype(np.int64), np.ascontiguousarray(entries["kind"])
+        words += found
+        ends = np.cumsum(np.fromiter(map(len, found), np.int64, len(found)) + ENTRY_TAIL)
+        part = np.frombuffer(content, np.uint8, int(ends[-1]), position)
+        counts.append(part[ends[:, None] + np.arange(-9, -1)].view("<i8")[:, 0])
+        kinds.append(part[ends - 1].view(np.int8))
+        reader.position += int(ends[-1])
+    return words, np.concatenate(counts), np.concatenate(kinds)
 
 
 def _read_matrix(reader: _Reader, version: int, dim: int, what: str) -> Matrix:
