@@ -4,8 +4,9 @@
 What the cutters write is a row of items: a word's number (from 0), `NEWLINE`, `MARK - k` for the k-th special token,
 or `SPACES - n` for n spaces at the start or the end of a line.
 
-Words live in an arena: word w is arena[starts[w]:starts[w + 1]]. The hash table is open addressed; a slot holds
-the upper half of the hash and the number of the word plus 1.
+Words live in an arena: word w is arena[starts[w]:starts[w + 1]]. The hash table is open addressed; a slot holds the
+first 8 bytes of a word, and above its number (plus 1) its length and some of the hash of the other bytes: a word of
+up to 8 bytes is found without a look at the arena.
 """
 
 import numpy as np
@@ -21,12 +22,15 @@ CHARS, METASPACE = 0, 1
 
 SPACE = 3  # the class of white space in unicode_classes
 
-SEED = np.uint64(0x9E3779B97F4A7C15)
+U8 = np.uint64
 # products of 32-bit halves never overflow, which plain numpy would warn of
-FACTOR = np.uint64(0x9E3779B1)
-SECOND_FACTOR = np.uint64(0x85EBCA77)
-LOW = np.uint64(0xFFFFFFFF)
-HALF = np.uint64(32)
+FACTOR = U8(0x9E3779B1)
+SECOND_FACTOR = U8(0x85EBCA77)
+LOW = U8(0xFFFFFFFF)
+HALF = U8(32)
+HIGH_BITS = U8(0x8080808080808080)
+NUMBER_BITS = U8(28)
+NUMBERS = U8((1 << 28) - 1)
 
 
 @inline
@@ -119,86 +123,178 @@ def word_end(text, i, limit, newline, classes):
 
 
 @inline
-def mixed(h):
-    """Mix the bits of a 64-bit number."""
-    h = ((h & LOW) * FACTOR) ^ ((h >> HALF) * SECOND_FACTOR)
-    return h ^ (h >> HALF) ^ (h << np.uint64(27))
+def load8(text, i):
+    """Return the 8 bytes from i on as a little-endian number: one load in machine code."""
+    return (
+        U8(text[i])
+        | (U8(text[i + U8(1)]) << U8(8))
+        | (U8(text[i + U8(2)]) << U8(16))
+        | (U8(text[i + U8(3)]) << U8(24))
+        | (U8(text[i + U8(4)]) << U8(32))
+        | (U8(text[i + U8(5)]) << U8(40))
+        | (U8(text[i + U8(6)]) << U8(48))
+        | (U8(text[i + U8(7)]) << U8(56))
+    )
 
 
 @inline
-def hash_of(text, start, stop):
-    """Return a 64-bit hash of text[start:stop], eight bytes at a time."""
-    h = SEED ^ np.uint64(stop - start)
-    i = start
-    while i + 8 <= stop:
-        block = (
-            np.uint64(text[i])
-            | (np.uint64(text[i + 1]) << np.uint64(8))
-            | (np.uint64(text[i + 2]) << np.uint64(16))
-            | (np.uint64(text[i + 3]) << np.uint64(24))
-            | (np.uint64(text[i + 4]) << np.uint64(32))
-            | (np.uint64(text[i + 5]) << np.uint64(40))
-            | (np.uint64(text[i + 6]) << np.uint64(48))
-            | (np.uint64(text[i + 7]) << np.uint64(56))
-        )
-        h = mixed(h ^ block)
-        i += 8
-    block = np.uint64(0)
-    while i < stop:
-        block = (block << np.uint64(8)) | np.uint64(text[i])
+def first_mark(marks):
+    """Return the place of the lowest byte whose high bit is set, or 8."""
+    if marks == U8(0):
+        return 8
+    # without branches, which would be guessed wrong: count the bytes below
+    below = ((marks - U8(1)) & ~marks & HIGH_BITS) >> U8(7)
+    below += below >> U8(32)
+    below += below >> U8(16)
+    below += below >> U8(8)
+    return np.int64(below & U8(15))
+
+
+@inline
+def letters_at(text, i):
+    """Return how many of the 8 bytes from i on are ASCII letters before the first other byte."""
+    block = load8(text, U8(i))
+    folded = (block | U8(0x2020202020202020)) & U8(0x7F7F7F7F7F7F7F7F)
+    from_a = folded + U8(0x1F1F1F1F1F1F1F1F)
+    past_z = folded + U8(0x0505050505050505)
+    return first_mark((~from_a | past_z | block) & HIGH_BITS)
+
+
+@inline
+def letter_run(text, i, size):
+    """Return where the run of ASCII letters at i ends."""
+    while i + 8 <= size:
+        found = letters_at(text, i)
+        i += found
+        if found < 8:
+            return i
+    while i < size and (65 <= text[i] <= 90 or 97 <= text[i] <= 122):
         i += 1
-    return mixed(h ^ block)
+    return i
+
+
+@inline
+def space_or_newline(text, i, limit):
+    """Return where the next space or newline stands, or `limit`."""
+    while i + 8 <= limit:
+        block = load8(text, U8(i))
+        spaces = block ^ U8(0x2020202020202020)
+        newlines = block ^ U8(0x0A0A0A0A0A0A0A0A)
+        low = U8(0x7F7F7F7F7F7F7F7F)
+        spaces = ~(((spaces & low) + low) | spaces)
+        newlines = ~(((newlines & low) + low) | newlines)
+        found = first_mark((spaces | newlines) & HIGH_BITS)
+        i += found
+        if found < 8:
+            return i
+    while i < limit and text[i] != 32 and text[i] != 10:
+        i += 1
+    return i
+
+
+@inline
+def mixed(h):
+    """Mix the bits of a 64-bit number."""
+    h = ((h & LOW) * FACTOR) ^ ((h >> HALF) * SECOND_FACTOR)
+    return h ^ (h >> HALF) ^ (h << U8(27))
+
+
+@inline
+def first_bytes(text, start, stop):
+    """Return the first 8 bytes (fewer in a shorter word) as a number."""
+    if start + 8 <= text.shape[0]:
+        block = load8(text, U8(start))
+        if stop - start >= 8:
+            return block
+        return block & ((U8(1) << U8(8 * (stop - start))) - U8(1))
+    block = U8(0)
+    for k in range(min(np.int64(8), stop - start)):
+        block |= U8(text[start + k]) << U8(8 * k)
+    return block
+
+
+@inline
+def rest_of(text, start, stop):
+    """Return a hash of the bytes behind the first 8 of a longer word."""
+    h = U8(stop - start)
+    i = start + 8
+    while i + 8 < stop:
+        h = mixed(h ^ load8(text, U8(i)))
+        i += 8
+    return mixed(h ^ load8(text, U8(stop - 8)))
+
+
+@inline
+def same_rest(text, start, stop, arena, begin):
+    """Say whether a longer word stands in the arena at `begin`; its first 8 bytes are known to."""
+    i = start + 8
+    while i + 8 < stop:
+        if load8(text, U8(i)) != load8(arena, U8(begin + i - start)):
+            return False
+        i += 8
+    return load8(text, U8(stop - 8)) == load8(arena, U8(begin + stop - start - 8))
+
+
+@inline
+def key_and_mark(text, start, stop):
+    """Return a word's first bytes, its place in any table, and the mark that stands over its number in a slot."""
+    key = first_bytes(text, start, stop)
+    length = stop - start
+    mark = U8(min(length, np.int64(255)))
+    h = key ^ (mark << U8(52))
+    if length > 8:
+        rest = rest_of(text, start, stop)
+        h ^= rest
+        mark |= (rest >> U8(36)) << U8(8)
+    return key, mixed(h), mark
 
 
 @inline
 def number_of(text, start, stop, slots, arena, starts, state):
     """Return the number of the word text[start:stop], a new one if it was not met before, or -1 if it has no room."""
-    h = hash_of(text, start, stop)
-    mask = np.uint64(slots.shape[0] - 1)
-    tag = h & ~LOW
-    at = h & mask
-    length = stop - start
+    key, h, mark = key_and_mark(text, start, stop)
+    last = U8(slots.shape[0] - 1)
+    at = h & last
     while True:
-        slot = slots[at]
-        if slot == np.uint64(0):
+        found = slots[at, 1]
+        if found == U8(0):
             break
-        if (slot & ~LOW) == tag:
-            word = np.int64(slot & LOW) - 1
-            begin = starts[word]
-            if starts[word + 1] - begin == length:
-                same = True
-                for k in range(length):
-                    if arena[begin + k] != text[start + k]:
-                        same = False
-                        break
-                if same:
-                    return word
-        at = (at + np.uint64(1)) & mask
+        if slots[at, 0] == key and (found >> NUMBER_BITS) == mark:
+            word = np.int64(found & NUMBERS) - 1
+            if stop - start <= 8 or (
+                starts[word + 1] - starts[word] == stop - start
+                and same_rest(text, start, stop, arena, starts[word])
+            ):
+                return word
+        at = (at + U8(1)) & last
     word = state[0]
     begin = starts[word]
+    length = stop - start
     if 2 * (word + 1) > slots.shape[0] or word + 2 > starts.shape[0] or begin + length > arena.shape[0]:
         return np.int64(-1)
     for k in range(length):
         arena[begin + k] = text[start + k]
     starts[word + 1] = begin + length
-    slots[at] = tag | np.uint64(word + 1)
+    slots[at, 0] = key
+    slots[at, 1] = (mark << NUMBER_BITS) | U8(word + 1)
     state[0] = word + 1
     return word
 
 
-@kernel("void(u8[:], const u1[:], const i8[:], i8)")
+@kernel("void(u8[:,:], const u1[:], const i8[:], i8)")
 def refill(slots, arena, starts, words):
     """Enter the words into a larger, empty table."""
-    mask = np.uint64(slots.shape[0] - 1)
+    last = U8(slots.shape[0] - 1)
     for word in range(words):
-        h = hash_of(arena, starts[word], starts[word + 1])
-        at = h & mask
-        while slots[at] != np.uint64(0):
-            at = (at + np.uint64(1)) & mask
-        slots[at] = (h & ~LOW) | np.uint64(word + 1)
+        key, h, mark = key_and_mark(arena, starts[word], starts[word + 1])
+        at = h & last
+        while slots[at, 1] != U8(0):
+            at = (at + U8(1)) & last
+        slots[at, 0] = key
+        slots[at, 1] = (mark << NUMBER_BITS) | U8(word + 1)
 
 
-@kernel("i8(const u1[:], const i8[:,:], i8, const u1[:], u8[:], u1[:], i8[:], i8[:], i4[:])")
+@kernel("i8(const u1[:], const i8[:,:], i8, const u1[:], u8[:,:], u1[:], i8[:], i8[:], i4[:])")
 def gpt2_items(text, marks, newline, classes, slots, arena, starts, state, items):
     """Cut text by GPT-2's expression into `items` and return how many.
 
@@ -225,7 +321,11 @@ def gpt2_items(text, marks, newline, classes, slots, arena, starts, state, items
             count += 1
             i += 1
             continue
-        stop = word_end(text, i, limit, newline, classes)
+        # most words: ASCII letters, with or without a space before them
+        begin = i + 1 if text[i] == 32 else i
+        stop = letter_run(text, begin, limit)
+        if stop == begin or (stop < limit and text[stop] >= 0x80):
+            stop = word_end(text, i, limit, newline, classes)
         word = number_of(text, i, stop, slots, arena, starts, state)
         if word < 0:
             break
@@ -238,7 +338,7 @@ def gpt2_items(text, marks, newline, classes, slots, arena, starts, state, items
     return count
 
 
-@kernel("i8(const u1[:], const i8[:,:], i8, u8[:], u1[:], i8[:], i8[:], i4[:])")
+@kernel("i8(const u1[:], const i8[:,:], i8, u8[:,:], u1[:], i8[:], i8[:], i4[:])")
 def space_items(text, marks, kind, slots, arena, starts, state, items):
     """Cut text at spaces into `items` and return how many.
 
@@ -285,15 +385,12 @@ def space_items(text, marks, kind, slots, arena, starts, state, items):
             i = stop
             fresh = False
             continue
-        stop = begin
-        while stop < limit:
-            c = text[stop]
-            if c == 32 or c == 10:
-                break
-            if kind == METASPACE and c == 0xE2 and stop + 2 < limit:
-                if text[stop + 1] == 0x96 and text[stop + 2] == 0x81:
+        stop = space_or_newline(text, begin, limit)
+        if kind == METASPACE:
+            for k in range(begin, stop - 2):
+                if text[k] == 0xE2 and text[k + 1] == 0x96 and text[k + 2] == 0x81:
+                    stop = k
                     break
-            stop += 1
         word = number_of(text, begin, stop, slots, arena, starts, state)
         if word < 0:
             break
@@ -316,7 +413,7 @@ def add_counts(items, used, counts, weight):
             counts[items[k]] += weight
 
 
-@kernel("void(const u1[:], const i8[:], const i8[:], i8, u8[:], u1[:], i8[:], i8[:], i8[:])")
+@kernel("void(const u1[:], const i8[:], const i8[:], i8, u8[:,:], u1[:], i8[:], i8[:], i8[:])")
 def add_words(words, offsets, counts, size, slots, arena, starts, state, totals):
     """Enter `size` words with their counts into a table with room: word w is words[offsets[w]:offsets[w + 1]]."""
     for w in range(size):

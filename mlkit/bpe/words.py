@@ -40,7 +40,7 @@ class WordTable:
         self.state = np.zeros(5, np.int64)
         self.arena: Bytes = np.empty(arena_bytes, np.uint8)
         self.starts: Ints = np.zeros(words + 1, np.int64)
-        self.slots: npt.NDArray[np.uint64] = np.zeros(4 * words, np.uint64)
+        self.slots: npt.NDArray[np.uint64] = np.zeros((4 * words, 2), np.uint64)
 
     @property
     def count(self) -> int:
@@ -73,7 +73,7 @@ class WordTable:
             size = len(self.slots)
             while size < 3 * (self.count + words):
                 size *= 2
-            self.slots = np.zeros(size, np.uint64)
+            self.slots = np.zeros((size, 2), np.uint64)
             kernels.refill(self.slots, self.arena, self.starts, self.count)
 
     def clear(self) -> None:
