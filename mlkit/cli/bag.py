@@ -25,13 +25,32 @@ Features = Annotated[
 ]  # fmt: skip
 Extra = Annotated[
     bool,
-    typer.Option("--extra", rich_help_panel=t.TREE, help="Random thresholds (extremely randomised).", show_default=False),
+    typer.Option(
+        "--extra",
+        rich_help_panel=t.TREE,
+        help="Random thresholds (extremely randomised).",
+        show_default=False,
+    ),
 ]
 MinSplit = Annotated[
-    int, typer.Option("--min-split", min=2, metavar="N", rich_help_panel=t.TREE, help="Rows that a node must have to be split.")
+    int,
+    typer.Option(
+        "--min-split",
+        min=2,
+        metavar="N",
+        rich_help_panel=t.TREE,
+        help="Rows that a node must have to be split.",
+    ),
 ]
 MinLeaf = Annotated[
-    float, typer.Option("--min-leaf", min=0, metavar="X", rich_help_panel=t.TREE, help="Least weight of a leaf (rows, if unweighted).")
+    float,
+    typer.Option(
+        "--min-leaf",
+        min=0,
+        metavar="X",
+        rich_help_panel=t.TREE,
+        help="Least weight of a leaf (rows, if unweighted).",
+    ),
 ]
 Bootstrap = Annotated[
     bool | None,
@@ -40,12 +59,20 @@ Bootstrap = Annotated[
         show_default="with, unless --extra",
     ),
 ]  # fmt: skip
-Vote = Annotated[bool, typer.Option("--vote", help="Models vote instead of averaging probabilities.", show_default=False)]
+Vote = Annotated[
+    bool, typer.Option("--vote", help="Models vote instead of averaging probabilities.", show_default=False)
+]
 OutOfBag = Annotated[
-    bool, typer.Option("--oob", rich_help_panel=t.SAMPLE, help="Measure on the rows a tree has not seen.", show_default=False)
+    bool,
+    typer.Option(
+        "--oob", rich_help_panel=t.SAMPLE, help="Measure on the rows a tree has not seen.", show_default=False
+    ),
 ]
 OutOfBagFile = Annotated[
-    str | None, typer.Option("--oob-predictions", metavar="FILE", rich_help_panel=t.SAMPLE, help="Write out-of-bag predictions.")
+    str | None,
+    typer.Option(
+        "--oob-predictions", metavar="FILE", rich_help_panel=t.SAMPLE, help="Write out-of-bag predictions."
+    ),
 ]
 L2 = Annotated[float, typer.Option("--l2", metavar="X", help="Penalty of logistic and ridge.")]
 
@@ -103,7 +130,10 @@ def train(
         fit = _trainer(values, progress=report, remark=out.warn, threads=thread_count(threads))
         kept: list[bytes] = []
         extra_arguments = {"out_of_bag": kept.append} if oob_predictions else {}
-        model = fit(read_table(table, t.table_format(delimiter, header, na, errors)), **extra_arguments)
+        model = fit(
+            read_table(table, t.table_format(delimiter, header, na, errors), as_text=t.text_columns(values)),
+            **extra_arguments,
+        )
     model.save(output)
     if oob_predictions is not None:
         with open_output(oob_predictions) as stream:
@@ -113,7 +143,8 @@ def train(
 
 @app.command()
 def cv(
-    table: t.TableArgument, target: t.Target, folds: t.Folds = 5, group: t.Group = None, stratified: t.Stratified = True,
+    table: t.TableArgument, target: t.Target, folds: t.Folds = 5, group: t.Group = None,
+    stratified: t.Stratified = True,
     base: Base = "tree", rounds: t.Rounds = 100, task: t.Task = "auto", features: Features = "all",
     extra: Extra = False, max_depth: t.MaxDepth = None, min_split: MinSplit = 2, min_leaf: MinLeaf = 1.0,
     bins: t.Bins = 255, vote: Vote = False, l2: L2 = 1.0, bootstrap: Bootstrap = None, rows: t.Rows = 1.0,

@@ -163,14 +163,15 @@ def train(
             extra["valid"] = read_table(valid, form)
         if init_model is not None:
             extra["before"] = load_trees(init_model, "boost")
-        model = fit(read_table(table, form), **extra)
+        model = fit(read_table(table, form, as_text=t.text_columns(values)), **extra)
     model.save(output)
     t.tell(model)
 
 
 @app.command()
 def cv(
-    table: t.TableArgument, target: t.Target, folds: t.Folds = 5, group: t.Group = None, stratified: t.Stratified = True,
+    table: t.TableArgument, target: t.Target, folds: t.Folds = 5, group: t.Group = None,
+    stratified: t.Stratified = True,
     algorithm: Algorithm = "gradient", rounds: t.Rounds = 100, loss: Loss = None, quantile: Quantile = 0.5,
     rate: Rate = None, task: t.Task = "auto", early_stop: EarlyStop = 0, valid_part: ValidPart = 0.1,
     leaves: Leaves = 31, max_depth: t.MaxDepth = None, min_leaf: MinLeaf = 20, min_hessian: MinHessian = 1e-3,

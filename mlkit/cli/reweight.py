@@ -54,9 +54,12 @@ def covariate(
 @app.command()
 def label(
     table: t.TableArgument, toward: Toward,
-    model: Annotated[str, typer.Option("--model", "-m", metavar="FILE", help="A classifier of mlkit.", show_default=False)],
+    model: Annotated[
+        str, typer.Option("--model", "-m", metavar="FILE", help="A classifier of mlkit.", show_default=False)
+    ],
     valid: Annotated[
-        str, typer.Option("--valid", metavar="FILE", help="Rows with the truth that it was not trained on.", show_default=False)
+        str,
+        typer.Option("--valid", metavar="FILE", help="Rows with the truth, not trained on.", show_default=False),
     ],
     output: options.Output = "-", column: Name = "weight", delimiter: t.Delimiter = None, header: t.Header = None,
     na: t.Missing = None, threads: options.Threads = None,

@@ -60,7 +60,9 @@ def train(
     refuse_same_file(output, [table])
     with out.progress("Stacking") as report:
         fit = _trainer(values, progress=report, remark=out.warn, threads=thread_count(threads))
-        model = fit(read_table(table, t.table_format(delimiter, header, na, errors)))
+        model = fit(
+            read_table(table, t.table_format(delimiter, header, na, errors), as_text=t.text_columns(values))
+        )
     model.save(output)
     t.tell(model)
 
@@ -68,7 +70,8 @@ def train(
 @app.command()
 def cv(
     table: t.TableArgument, target: t.Target, folds: t.Folds = 5, group: t.Group = None,
-    stratified: t.Stratified = True, models: Models = "bag,boost,logistic", inner_folds: InnerFolds = 5, rounds: t.Rounds = 100, l2: L2 = 1.0,
+    stratified: t.Stratified = True, models: Models = "bag,boost,logistic", inner_folds: InnerFolds = 5,
+    rounds: t.Rounds = 100, l2: L2 = 1.0,
     task: t.Task = "auto", class_weight: t.ClassWeight = None, weight: t.Weight = None, ignore: t.Ignore = None,
     id: t.Id = None, categorical: t.Categorical = None, delimiter: t.Delimiter = None, header: t.Header = None,
     na: t.Missing = None, threads: options.Threads = None, seed: options.Seed = 1, json: options.Json = False,

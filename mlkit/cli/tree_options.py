@@ -137,6 +137,11 @@ def columns(
     )
 
 
+def text_columns(values: dict[str, Any]) -> tuple[str, ...]:
+    """Return the columns whose text matters, whatever it looks like: the target and named categories."""
+    return (values["target"], *split(values["categorical"]))
+
+
 def tell(model: Any) -> None:
     """Say on stderr what has been learnt."""
     kind = f"{len(model.classes)} classes" if model.classes else "a number"

@@ -16,14 +16,18 @@ def add_view_commands(app: App, kind: str) -> None:
     """Add the commands that look into a model of trees."""
 
     @app.command(
-        help=f"Rank the columns by what they contribute.\n\n\b\nExample:\n  mlkit {kind} importance {kind}.model --plot importance.svg"
+        help=_help(
+            kind, "Rank the columns by what they contribute.", "importance MODEL --plot importance.svg"
+        )
     )
     def importance(
         model: t.ModelArgument,
         table: Annotated[str | None, typer.Argument(help="Table for permutation importance.")] = None,
         by: Annotated[str, typer.Option("--by", metavar="KIND", help="gain, split or permutation.")] = "gain",
         repeats: Annotated[int, typer.Option("--repeats", min=1, metavar="N", help="Shuffles per column.")] = 5,
-        plot: Annotated[str | None, typer.Option("--plot", metavar="FILE", help="Draw bars (.svg, .png, .txt).")] = None,
+        plot: Annotated[
+            str | None, typer.Option("--plot", metavar="FILE", help="Draw bars (.svg, .png, .txt).")
+        ] = None,
         target: t.TargetOrModels = None, weight: t.Weight = None, delimiter: t.Delimiter = None,
         header: t.Header = None, na: t.Missing = None, threads: options.Threads = None, seed: options.Seed = 1,
         json: options.Json = False,
@@ -66,13 +70,15 @@ def add_view_commands(app: App, kind: str) -> None:
 
     @app.command(
         "inspect",
-        help=f"Show a tree as text, or draw it.\n\n\b\nExample:\n  mlkit {kind} inspect {kind}.model --tree 0 --svg tree.svg",
+        help=_help(kind, "Show a tree as text, or draw it.", "inspect MODEL --tree 0 --svg tree.svg"),
     )
     def inspect(
         model: t.ModelArgument,
         tree: Annotated[int, typer.Option("--tree", metavar="N", help="Which tree, from 0.")] = 0,
         depth: Annotated[int, typer.Option("--depth", min=0, metavar="N", help="Levels to show, 0 for all.")] = 0,
-        svg: Annotated[str | None, typer.Option("--svg", metavar="FILE", help="Draw the tree's top into a file.")] = None,
+        svg: Annotated[
+            str | None, typer.Option("--svg", metavar="FILE", help="Draw the tree's top into a file.")
+        ] = None,
     ) -> None:  # fmt: skip
         """Show a tree."""
         from mlkit.formats.streams import open_output
@@ -89,7 +95,11 @@ def add_view_commands(app: App, kind: str) -> None:
             out.line(line)
 
     @app.command(
-        help=f"Make probabilities match frequencies, learnt from rows that were not trained on.\n\n\b\nExample:\n  mlkit {kind} calibrate {kind}.model valid.csv --method isotonic -o calibrated.model"
+        help=_help(
+            kind,
+            "Make probabilities match frequencies, on rows not trained on.",
+            "calibrate MODEL valid.csv -o calibrated.model",
+        )
     )
     def calibrate(
         model: t.ModelArgument, table: t.TableArgument, output: t.ModelOutput,
@@ -113,7 +123,9 @@ def add_view_commands(app: App, kind: str) -> None:
         out.words(f"log loss {before:.6g} before, {after:.6g} after (on the same rows)")
 
     @app.command(
-        help=f"Write the model for LightGBM, or as JSON.\n\n\b\nExample:\n  mlkit {kind} export {kind}.model --format lightgbm -o model.txt"
+        help=_help(
+            kind, "Write the model for LightGBM, or as JSON.", "export MODEL --format lightgbm -o model.txt"
+        )
     )
     def export(
         model: t.ModelArgument,
@@ -131,3 +143,8 @@ def add_view_commands(app: App, kind: str) -> None:
         text = exported(load_trees(model, kind), format)
         with open_output(output) as stream:
             stream.write(text.encode())
+
+
+def _help(kind: str, words: str, example: str) -> str:
+    """Return a command's help: what it does, and an example with a model of this kind."""
+    return f"{words}\n\n\b\nExample:\n  mlkit {kind} {example.replace('MODEL', kind + '.model')}"
