@@ -107,13 +107,15 @@ class Bleu:
     def statistics(self, hypotheses: Sequence[str]) -> Statistics:
         """Return per segment: hypothesis length, closest reference length, matches by order, n-grams by order."""
         tokens = self._tokens(hypotheses)
+        longest = max(map(len, tokens), default=0)
+        grams = [[max(0, length - n) for n in range(self.max_order)] for length in range(longest + 1)]
         rows: Statistics = []
         for hypothesis, references, correct in zip(
             tokens, self._references, self._count(tokens), strict=True
         ):
             length = len(hypothesis)
-            grams = [max(0, length - n) for n in range(self.max_order)]
-            rows.append([length, _closest_length(length, references), *correct, *grams])
+            closest = len(references[0]) if len(references) == 1 else _closest_length(length, references)
+            rows.append([length, closest, *correct, *grams[length]])
         return rows
 
     def _count(self, tokens: list[list[str]]) -> Iterable[Sequence[int]]:
