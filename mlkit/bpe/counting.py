@@ -51,9 +51,7 @@ def count_words(
     taken, small = texts.split_small(stream, SMALL)
     if small:
         return _count_plain(taken, kind, factors)
-    return _count_fast(
-        itertools.chain(taken, stream), kind, factors, threads, memory, tmp_dir, progress
-    )
+    return _count_fast(itertools.chain(taken, stream), kind, factors, threads, memory, tmp_dir, progress)
 
 
 class Counts:

@@ -73,7 +73,9 @@ class Decoder:
     # ids
 
     def _table(self) -> dict[int, bytes]:
-        return {number: token_bytes(self.model, token, number) for token, number in self.model.vocabulary.items()}
+        return {
+            number: token_bytes(self.model, token, number) for token, number in self.model.vocabulary.items()
+        }
 
     @property
     def _strip(self) -> tuple[bool, bool]:
@@ -179,7 +181,9 @@ def not_an_id(text: bytes, model: BpeModel, name: str, line: int) -> DataError:
     """Return the error for something that is not an id of the model."""
     shown = text[:40].decode("utf-8", "replace")
     if not text.isdigit():
-        return DataError(f"{shown!r} is not an id", path=name, line=line, hint="pieces are decoded without --ids")
+        return DataError(
+            f"{shown!r} is not an id", path=name, line=line, hint="pieces are decoded without --ids"
+        )
     return DataError(
         f"id {shown} is not in the vocabulary", path=name, line=line,
         hint=f"the model's ids go from 0 to {model.size - 1}",
@@ -188,7 +192,10 @@ def not_an_id(text: bytes, model: BpeModel, name: str, line: int) -> DataError:
 
 def _not_a_piece(character: str, name: str, line: int) -> DataError:
     return DataError(
-        f"{character!r} is not part of byte-level pieces", path=name, line=line, hint="ids are decoded with --ids"
+        f"{character!r} is not part of byte-level pieces",
+        path=name,
+        line=line,
+        hint="ids are decoded with --ids",
     )
 
 
@@ -219,7 +226,7 @@ class _FastIds:
             line = piece.line + piece.text[:place].count(b"\n")
             bad = re.split(rb"[ \t\r\n]", piece.text[place : place + 64], maxsplit=1)[0]
             raise not_an_id(bad, self.model, piece.name, line)
-        return memoryview(out[:used])
+        return memoryview(out[:used])  # type: ignore[arg-type]
 
 
 class _FastBytePieces:
@@ -246,7 +253,7 @@ class _FastBytePieces:
             place = -1 - used
             character = content[place : place + 4].decode("utf-8", "ignore")[:1]
             raise _not_a_piece(character, piece.name, piece.line + content[:place].count(b"\n"))
-        return memoryview(out[:used])
+        return memoryview(out[:used])  # type: ignore[arg-type]
 
 
 __all__ = ["SUFFIX", "Decoder"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,12 @@ from mlkit.bpe.words import NO_MARKS, Bytes, Ints, WordTable
 Symbols = npt.NDArray[np.int32]
 
 CACHE_BYTES = 96 << 20
-_MODES = {"pieces": kernels.PIECES, "ids": kernels.IDS_TEXT, "uint16": kernels.IDS_16, "uint32": kernels.IDS_32}
+_MODES = {
+    "pieces": kernels.PIECES,
+    "ids": kernels.IDS_TEXT,
+    "uint16": kernels.IDS_16,
+    "uint32": kernels.IDS_32,
+}
 
 
 class Tables:
@@ -155,7 +161,7 @@ class KernelEncoder:
         used = kernels.join_items(
             items, words, starts, tables.special_text, tables.special_starts, as_text, keep_spaces, out
         )
-        return memoryview(out[:used])
+        return memoryview(out[:used])  # type: ignore[arg-type]
 
     def _bound(self, words: int, size: int) -> int:
         """Bound the bytes that `words` words of `size` bytes become."""
@@ -193,9 +199,7 @@ class KernelEncoder:
         starts = self.words.starts[self.done : count + 1]
         arena = self.words.arena[starts[0] : starts[-1]].tobytes()
         ends = (starts - starts[0]).tolist()
-        rendered = [
-            encoder.render(arena[begin:end].decode()).encode() for begin, end in zip(ends, ends[1:], strict=False)
-        ]
+        rendered = [encoder.render(arena[begin:end].decode()).encode() for begin, end in pairwise(ends)]
         text = b"".join(rendered)
         self._reserve(len(text))
         begin = int(self.starts[self.done])

@@ -9,11 +9,26 @@ from typing import Any, cast
 
 from mlkit.bpe.counting import count_words
 from mlkit.bpe.encode import Encoder
-from mlkit.bpe.model import BpeModel, Format, Kind, guess_format, load_model, refuse_format, save_model, vocab_path
+from mlkit.bpe.model import (
+    BpeModel,
+    Format,
+    Kind,
+    guess_format,
+    load_model,
+    refuse_format,
+    save_model,
+    vocab_path,
+)
 from mlkit.bpe.options import Options, Output
 from mlkit.errors import DataError, UsageError
 from mlkit.formats.streams import (
-    Errors, display_name, is_standard, open_output, read_lines, refuse_same_file, write_text,
+    Errors,
+    display_name,
+    is_standard,
+    open_output,
+    read_lines,
+    refuse_same_file,
+    write_text,
 )  # fmt: skip
 from mlkit.formats.word_counts import kind_of_counts, merge_word_counts, read_word_counts, write_word_counts
 from mlkit.progress import Progress, silent
@@ -258,7 +273,8 @@ def explain_job(model: str, words: Sequence[str]) -> list[dict[str, Any]]:
     for word in words:
         start, steps = explain(found, word)
         merges = [
-            {"rank": step.rank, "left": step.left, "right": step.right, "symbols": step.symbols} for step in steps
+            {"rank": step.rank, "left": step.left, "right": step.right, "symbols": step.symbols}
+            for step in steps
         ]
         rows.append({"word": word, "symbols": start, "merges": merges})
     return rows

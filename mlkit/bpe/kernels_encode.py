@@ -260,10 +260,10 @@ def merge_dropout(symbols, begins, first, count, dropout, rng, keys, found):
         at = first
         for k in range(first, count - 1):
             value = merge_of(symbols[k], symbols[k + 1], keys, found)
-            if value != NEVER and next_random(rng) >= dropout:
-                if best == NEVER or (value >> 32) < (best >> 32):
-                    best = value
-                    at = k
+            taken = value != NEVER and next_random(rng) >= dropout
+            if taken and (best == NEVER or (value >> 32) < (best >> 32)):
+                best = value
+                at = k
         if best == NEVER:
             break
         symbols[at] = best & LOW

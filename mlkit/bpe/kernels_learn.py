@@ -218,9 +218,7 @@ def sink(i, count, pair, heap, size, ties, pairs, token_starts, token_bytes):
             ties, pairs, token_starts, token_bytes,
         ):  # fmt: skip
             child += 1
-        if not before(
-            heap[child, 0], heap[child, 1], count, pair, ties, pairs, token_starts, token_bytes
-        ):
+        if not before(heap[child, 0], heap[child, 1], count, pair, ties, pairs, token_starts, token_bytes):
             break
         heap[i, 0] = heap[child, 0]
         heap[i, 1] = heap[child, 1]
@@ -246,7 +244,9 @@ def top_pair(heap, state, minimum, ties, pairs, lists, token_starts, token_bytes
                 state[HEAP] = size - 1
                 last_count = heap[size - 1, 0]
                 last_pair = heap[size - 1, 1]
-                sink(np.int64(0), last_count, last_pair, heap, size - 1, ties, pairs, token_starts, token_bytes)
+                sink(
+                    np.int64(0), last_count, last_pair, heap, size - 1, ties, pairs, token_starts, token_bytes
+                )
         above = state[THRESHOLD]
         if above <= minimum:
             return np.int64(-1)
@@ -323,7 +323,21 @@ def add_place(pair, place, weight, fresh, touched, used, pairs, lists):
 
 @inline
 def merge_places(
-    pair, new, limit, symbols, word_of, counts, lengths, slots, pairs, lists, pool, fresh, touched, used, state
+    pair,
+    new,
+    limit,
+    symbols,
+    word_of,
+    counts,
+    lengths,
+    slots,
+    pairs,
+    lists,
+    pool,
+    fresh,
+    touched,
+    used,
+    state,
 ):
     """Put `new` wherever the pair stands, and bring the counts of the pairs around it up to date."""
     a = pairs[pair, KEY] >> 32
@@ -450,9 +464,7 @@ def learn_steps(
         lengths[new] = lengths[left] + lengths[right]
         found = token_of(left, right, token_starts, token_bytes, token_slots, state)
         # a token that exists may bring pairs back that have lists already: these are copied
-        if found != new and not room_for(
-            need, state[POOL], pairs, pool, heap, fresh, touched, slots, state
-        ):
+        if found != new and not room_for(need, state[POOL], pairs, pool, heap, fresh, touched, slots, state):
             return ROOM
         copies = 1 + (lists[pair, LIVE] >> 1) if ties == TIES_HF else 1
         if left == right:

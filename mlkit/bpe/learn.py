@@ -84,9 +84,13 @@ def _learn_plain(words: list[tuple[str, int]], options: LearnOptions) -> BpeMode
     rows = []
     for text in texts:
         points = list(text.encode()) if options.kind == "bytes" else [ord(character) for character in text]
-        row = [alphabet.plain[point] for point in points[:-1]] + [alphabet.final[point] for point in points[-1:]]
+        row = [alphabet.plain[point] for point in points[:-1]] + [
+            alphabet.final[point] for point in points[-1:]
+        ]
         rows.append(row if alphabet.first < 0 else [alphabet.first, *row])
-    learner = PlainLearner(rows, [count for _, count in words], list(alphabet.tokens), options.tie_rule() == "hf")
+    learner = PlainLearner(
+        rows, [count for _, count in words], list(alphabet.tokens), options.tie_rule() == "hf"
+    )
     size, merges = _sizes(options, alphabet)
     found = learner.run(size, merges, options.min_frequency, options.max_token_length or NO_LIMIT)
     return _model(options, alphabet, learner.tokens, found)
@@ -157,7 +161,9 @@ def _extend(
     for token in sorted(init.specials, key=lambda token: init.specials[token], reverse=True):
         if token not in specials:
             specials.insert(0, token)
-    letters = [t for t in sorted(init.vocabulary, key=lambda t: init.vocabulary[t]) if t not in made | set(specials)]
+    letters = [
+        t for t in sorted(init.vocabulary, key=lambda t: init.vocabulary[t]) if t not in made | set(specials)
+    ]
     known = set(letters)
     suffix = init.suffix
     if options.kind == "bytes":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -127,7 +128,9 @@ class Learner:
     ) -> list[tuple[int, int, int]]:
         """Learn and return the merges as (left, right, new) symbols, the `forced` pairs first."""
         given = np.array(forced, np.int32).reshape(-1, 2)
-        most = min(limits.merges, max(0, limits.vocabulary - int(self.state[kernels.TOKENS])) + len(given) + 4096)
+        most = min(
+            limits.merges, max(0, limits.vocabulary - int(self.state[kernels.TOKENS])) + len(given) + 4096
+        )
         merges = np.empty((min(most, self.size + len(given)), 3), np.int32)
         while True:
             done = kernels.learn_steps(
@@ -201,7 +204,7 @@ class Learner:
             kernels.refill(self.slots, self.pairs, used)
 
 
-def _larger(array: npt.NDArray[np.generic], used: int, need: int) -> npt.NDArray[np.generic]:
+def _larger(array: Any, used: int, need: int) -> Any:
     """Return the array with room for `need` more rows, and half as much again."""
     grown = np.empty((max(used + need, used + used // 2), *array.shape[1:]), array.dtype)
     grown[:used] = array[:used]

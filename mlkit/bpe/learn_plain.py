@@ -6,6 +6,7 @@ import heapq
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 Symbols = list[int]
 
@@ -32,7 +33,7 @@ class PlainLearner:
         self.pairs: dict[tuple[int, int], int] = defaultdict(int)
         where: dict[tuple[int, int], list[int]] = defaultdict(list)
         for place, (word, count) in enumerate(zip(self.words, self.counts, strict=True)):
-            for pair in zip(word, word[1:]):
+            for pair in pairwise(word):
                 self.pairs[pair] += count
                 where[pair].append(place)
         self._inverted: dict[int, tuple[int, ...]] = {}

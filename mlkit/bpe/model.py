@@ -70,7 +70,7 @@ class BpeModel:
         return self._line_encoder.encode(line)
 
     @cached_property
-    def _line_encoder(self) -> "LineEncoder":
+    def _line_encoder(self) -> LineEncoder:
         return LineEncoder(self)
 
 
@@ -110,7 +110,7 @@ def load_model(path: PathLike) -> BpeModel:
         raise ModelError("is empty", path=name)
     if head.lstrip()[:1] == b"{":
         return _from_json(path)
-    if head[:1] == b"\n" and head[2:3] == b"\n" or place.suffix == ".model" and b"\n\x0b" in head[:64]:
+    if (head[:1] == b"\n" and head[2:3] == b"\n") or (place.suffix == ".model" and b"\n\x0b" in head[:64]):
         return _from_sentencepiece(path)
     if b'"bpe_simple_vocab' in head[:40]:
         raise ModelError(
@@ -204,7 +204,9 @@ def _with_vocabulary(kind: Kind, pairs: list[Pair], vocabulary: dict[str, int], 
     return BpeModel(kind, pairs, vocabulary, specials, unknown, suffix, source="merges.txt")
 
 
-def vocabulary_of(kind: Kind, pairs: Sequence[Pair], suffix: str, specials: Sequence[str] = ()) -> dict[str, int]:
+def vocabulary_of(
+    kind: Kind, pairs: Sequence[Pair], suffix: str, specials: Sequence[str] = ()
+) -> dict[str, int]:
     """Number the tokens of merges without a vocabulary: specials, characters in order, the others as they come."""
     if kind == "bytes":
         first = [byte_characters()[byte] for byte in alphabet_order()]
@@ -260,7 +262,8 @@ def _from_sentencepiece(path: PathLike) -> BpeModel:
     if model.model_type != sentencepiece.BPE:
         kinds = {1: "unigram", 3: "word", 4: "char"}
         raise ModelError(
-            f"a sentencepiece {kinds.get(model.model_type, 'unknown')} model; only its BPE models are BPE", path=name
+            f"a sentencepiece {kinds.get(model.model_type, 'unknown')} model; only its BPE models are BPE",
+            path=name,
         )
     inner = next((p for p, _, kind in model.pieces if kind == sentencepiece.NORMAL and SPACE in p[1:]), None)
     if inner is not None or model.whitespace_suffix or not model.dummy_prefix or not model.escape_whitespaces:
@@ -335,7 +338,9 @@ def refuse_format(model: BpeModel, wanted: Format) -> None:
         raise UsageError("its pipeline is more than merges and a vocabulary: only tokenizer.json holds it")
     if wanted in ("subword-nmt", "fastbpe"):
         if model.kind != "chars" or not model.suffix:
-            raise UsageError(f"{wanted} codes hold characters with </w> at the end of words, not {model.kind}")
+            raise UsageError(
+                f"{wanted} codes hold characters with </w> at the end of words, not {model.kind}"
+            )
         if wanted == "fastbpe" and model.counts is None:
             raise UsageError("fastBPE codes need the count of every merge, which this model does not hold")
         if wanted == "fastbpe" and model.closing:
@@ -344,7 +349,9 @@ def refuse_format(model: BpeModel, wanted: Format) -> None:
         if model.closing:
             raise UsageError("codes of version 0.1 take </w> for a symbol, which tokenizer.json does not")
         if model.ranks is not None or model.charsmap:
-            raise UsageError("a sentencepiece model also holds a normalizer and ties of ranks; mlkit only reads it")
+            raise UsageError(
+                "a sentencepiece model also holds a normalizer and ties of ranks; mlkit only reads it"
+            )
     if wanted == "gpt2" and model.kind != "bytes":
         raise UsageError("merges.txt with vocab.json is for byte-level models; write tokenizer.json instead")
 

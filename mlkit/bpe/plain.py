@@ -9,12 +9,14 @@ import heapq
 import re
 from collections.abc import Callable, Iterator
 from functools import cache
+from itertools import pairwise
 
 from mlkit.bpe.alphabet import from_bytes
 from mlkit.bpe.model import SPACE, BpeModel
 from mlkit.bpe.options import Options
 from mlkit.bpe.text import Piece
-from mlkit.bpe.unicode_classes import LETTER, NUMBER, SPACE as WHITE, expression
+from mlkit.bpe.unicode_classes import LETTER, NUMBER, expression
+from mlkit.bpe.unicode_classes import SPACE as WHITE
 from mlkit.errors import DataError
 
 _LONG = 150  # symbols: longer words are merged with a heap
@@ -136,7 +138,7 @@ class PlainEncoder:
         ranks, count = self.ranks, len(parts)
         words: list[str | None] = list(parts)
         after, prior = list(range(1, count + 1)), list(range(-1, count - 1))
-        heap = [(ranks[pair], k) for k, pair in enumerate(zip(parts, parts[1:])) if pair in ranks]
+        heap = [(ranks[pair], k) for k, pair in enumerate(pairwise(parts)) if pair in ranks]
         heapq.heapify(heap)
         while heap:
             rank, k = heapq.heappop(heap)
@@ -301,7 +303,9 @@ class PlainEncoder:
                 return "".join(self.encode_text(text)).encode("latin-1")
             lines = []
             for line in text.split("\n"):
-                lines.append("".join(self.encode_text(line)) if self.options.binary else self.encode_line(line))
+                lines.append(
+                    "".join(self.encode_text(line)) if self.options.binary else self.encode_line(line)
+                )
                 self._line += 1
                 self._word = 0
         except UnknownCharacter as error:

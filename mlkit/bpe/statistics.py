@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from mlkit.bpe.encode import Encoder
 from mlkit.bpe.model import BpeModel
@@ -74,7 +75,8 @@ def count_pieces(
     used = {_token(model, piece, marker) for piece in counts}
     unused = [token for token in model.vocabulary if token not in used]
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return Vocabulary(ordered, *sizes, sum(counts.values()), unused)
+    lines, words, characters, size = sizes
+    return Vocabulary(ordered, lines, words, characters, size, sum(counts.values()), unused)
 
 
 def _token(model: BpeModel, piece: str, marker: str) -> str:
@@ -107,7 +109,7 @@ def explain(model: BpeModel, word: str) -> tuple[list[str], list[Step]]:
     start = list(parts)
     steps: list[Step] = []
     while len(parts) > 1:
-        found = [(encoder.ranks[pair], k) for k, pair in enumerate(zip(parts, parts[1:])) if pair in encoder.ranks]
+        found = [(encoder.ranks[pair], k) for k, pair in enumerate(pairwise(parts)) if pair in encoder.ranks]
         if not found:
             break
         rank, k = min(found)

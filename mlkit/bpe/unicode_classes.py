@@ -51,9 +51,7 @@ _NUMBERS = (
     "af.9 2v.9 7.j 25.b bp.i 2m.9 if.9 2f.s 6c.9 1z.9 br.9 2v.k to.32 c02.9 1t3.9 2f.9 3r.9 2.6 en.9 7b.m "
     "imy.9 153.j d.j 31.o uu.1d 1tt.9 br.9 dz.9 6w.9 jx.8 3l.9 m0.1m 2.2 2.3 25.18 2.e qr.c 25g.9 "
 )
-_SPACES = (
-    "5 r 4bk 1vk.a u.1 6 1c 335 "
-)
+_SPACES = "5 r 4bk 1vk.a u.1 6 1c 335 "
 
 
 def ranges(kind: int) -> Iterator[tuple[int, int]]:
@@ -70,5 +68,6 @@ def ranges(kind: int) -> Iterator[tuple[int, int]]:
 def expression(kind: int) -> str:
     """Return the inside of a bracket expression for `re` that matches a class."""
     return "".join(
-        f"\\U{first:08x}" if first == last else f"\\U{first:08x}-\\U{last:08x}" for first, last in ranges(kind)
+        f"\\U{first:08x}" if first == last else f"\\U{first:08x}-\\U{last:08x}"
+        for first, last in ranges(kind)
     )

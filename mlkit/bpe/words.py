@@ -95,7 +95,15 @@ class WordTable:
         while True:
             if kind == "bytes":
                 used = kernels.gpt2_items(
-                    text, marks, newline, class_table(), self.slots, self.arena, self.starts, self.state, items
+                    text,
+                    marks,
+                    newline,
+                    class_table(),
+                    self.slots,
+                    self.arena,
+                    self.starts,
+                    self.state,
+                    items,
                 )
             else:
                 rule = kernels.METASPACE if kind == "metaspace" else kernels.CHARS

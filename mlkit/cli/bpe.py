@@ -51,10 +51,13 @@ FormatOption = Annotated[
 ]
 Weights = Annotated[
     str | None,
-    typer.Option("--weights", metavar="N,N,...", help="Count the words of each file that many times.", show_default=False),
-]  # fmt: skip
+    typer.Option(
+        "--weights", metavar="N,N,...", help="Count the words of each file N times.", show_default=False
+    ),
+]
 Files = Annotated[
-    list[str] | None, typer.Argument(metavar="[FILES]...", help="Texts, one sentence a line.", show_default="-")
+    list[str] | None,
+    typer.Argument(metavar="[FILES]...", help="Texts, one sentence a line.", show_default="-"),
 ]
 
 
@@ -66,21 +69,29 @@ def learn(
     vocab_size: Annotated[
         int | None, typer.Option(min=1, help="Tokens in all.", show_default="32000 without --merges")
     ] = None,
-    merges: Annotated[int | None, typer.Option("--merges", "-s", min=0, help="Merges to learn.", show_default=False)] = None,
+    merges: Annotated[
+        int | None, typer.Option("--merges", "-s", min=0, help="Merges to learn.", show_default=False)
+    ] = None,
     min_frequency: Annotated[int, typer.Option(min=0, help="Least count of a pair that is merged.")] = 2,
     max_token_length: Annotated[
-        int | None, typer.Option(min=2, help="Keep tokens shorter than this (bytes or characters).", show_default=False)
+        int | None,
+        typer.Option(min=2, help="Keep tokens shorter than this (bytes or characters).", show_default=False),
     ] = None,
     special: Annotated[
-        str | None, typer.Option(metavar="TOKEN,...", help="Special tokens; they get the first ids.", show_default=False)
+        str | None,
+        typer.Option(metavar="TOKEN,...", help="Special tokens; they get the first ids.", show_default=False),
     ] = None,
-    ties: Annotated[Ties | None, typer.Option(help="Order of equally frequent pairs.", show_default="by --type")] = None,
+    ties: Annotated[
+        Ties | None, typer.Option(help="Order of equally frequent pairs.", show_default="by --type")
+    ] = None,
     end_of_word: Annotated[str, typer.Option(metavar="TEXT", help="Marker of chars; '' for none.")] = "</w>",
     init_merges: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Extend this model: its merges come first.", show_default=False)
+        str | None,
+        typer.Option(metavar="MODEL", help="Extend this model: its merges come first.", show_default=False),
     ] = None,
     counts: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Learn from word counts instead of text.", show_default=False)
+        str | None,
+        typer.Option(metavar="FILE", help="Learn from word counts instead of text.", show_default=False),
     ] = None,
     format_: FormatOption = None,
     weights: Weights = None,

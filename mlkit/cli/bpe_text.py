@@ -26,7 +26,8 @@ Model = Annotated[
     ),
 ]  # fmt: skip
 Files = Annotated[
-    list[str] | None, typer.Argument(metavar="[FILES]...", help="Texts, one sentence a line.", show_default="-")
+    list[str] | None,
+    typer.Argument(metavar="[FILES]...", help="Texts, one sentence a line.", show_default="-"),
 ]
 Ids = Annotated[bool, typer.Option("--ids", help="Ids as text instead of pieces.", show_default=False)]
 IdsBinary = Annotated[
@@ -51,15 +52,21 @@ def encode(
     ids: Ids = False,
     ids_binary: IdsBinary = None,
     marker: Marker = None,
-    dropout: Annotated[float, typer.Option(min=0, max=1, metavar="P", help="Leave merges out at random.")] = 0.0,
+    dropout: Annotated[
+        float, typer.Option(min=0, max=1, metavar="P", help="Leave merges out at random.")
+    ] = 0.0,
     seed: options.Seed = 1,
     glossaries: Annotated[
         list[str] | None,
-        typer.Option(metavar="REGEX", help="What is never cut (repeatable; @FILE: one a line).", show_default=False),
+        typer.Option(
+            metavar="REGEX", help="What is never cut (repeatable; @FILE: one a line).", show_default=False
+        ),
     ] = None,
     vocabulary: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Cut pieces that are not in this list of `vocab`.", show_default=False),
+        typer.Option(
+            metavar="FILE", help="Cut pieces that are not in this list of `vocab`.", show_default=False
+        ),
     ] = None,
     vocabulary_threshold: Annotated[
         int | None, typer.Option(metavar="N", help="Least count in --vocabulary.", show_default=False)
@@ -110,7 +117,9 @@ def vocab(
     files: Files = None,
     output: options.Output = "-",
     marker: Marker = None,
-    unused: Annotated[bool, typer.Option("--unused", help="List the tokens that do not occur.", show_default=False)] = False,
+    unused: Annotated[
+        bool, typer.Option("--unused", help="List the tokens that do not occur.", show_default=False)
+    ] = False,
     json: options.Json = False,
     errors: options.Errors = options.TextErrors.strict,
     threads: options.Threads = None,
@@ -147,7 +156,9 @@ def vocab(
 
 def inspect(
     model: Annotated[str, typer.Argument(help="Model to look at.", show_default=False)],
-    words: Annotated[list[str] | None, typer.Argument(help="Words whose merges to show.", show_default=False)] = None,
+    words: Annotated[
+        list[str] | None, typer.Argument(help="Words whose merges to show.", show_default=False)
+    ] = None,
     json: options.Json = False,
 ) -> None:
     """Describe a model, or show the merges that make a word.

@@ -47,7 +47,9 @@ def _parse(data: bytes) -> SentencePieceModel:
         if number == 1:
             piece = dict(_fields(_bytes(value)))
             score = struct.unpack("<f", _bytes(piece.get(2, b"\0\0\0\0")))[0]
-            pieces.append((_bytes(piece[1]).decode("utf-8") if 1 in piece else "", score, _int(piece.get(3, 1))))
+            pieces.append(
+                (_bytes(piece[1]).decode("utf-8") if 1 in piece else "", score, _int(piece.get(3, 1)))
+            )
         elif number == 2:
             trainer.update(_fields(_bytes(value)))
         elif number == 3:

@@ -8,7 +8,16 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.benchmarks.harness import Table, Usage, data, measure, mlkit_command, python_command, ratio, verdict
+from tests.benchmarks.harness import (
+    Table,
+    Usage,
+    data,
+    measure,
+    mlkit_command,
+    python_command,
+    ratio,
+    verdict,
+)
 from tests.conftest import SHARED
 
 TITLE = "BPE"
@@ -113,8 +122,12 @@ def run() -> Iterator[Table]:
         warm.write_bytes(data("corpus/enwiki.test.raw.txt").read_bytes() * 2)
         for kind in ("bytes", "chars"):
             measure(mlkit_command("bpe", "learn", warm, "-o", folder / "warm.json", "--type", kind, "-s", 99))
-            measure(mlkit_command("bpe", "encode", "-m", folder / "warm.json", warm, "-o", folder / "x", "--ids"))
-            measure(mlkit_command("bpe", "decode", "-m", folder / "warm.json", folder / "x", "-o", warm, "--ids"))
+            measure(
+                mlkit_command("bpe", "encode", "-m", folder / "warm.json", warm, "-o", folder / "x", "--ids")
+            )
+            measure(
+                mlkit_command("bpe", "decode", "-m", folder / "warm.json", folder / "x", "-o", warm, "--ids")
+            )
         yield learning(folder)
         yield encoding(folder)
         yield small(folder)
@@ -136,7 +149,9 @@ def learning(folder: Path) -> Table:
             )
         )  # fmt: skip
         peer = measure(python_command(_HF_LEARN, text, folder / "hf.json", kind, 32_000))
-        merges = [json.loads((folder / f"{who}.json").read_text())["model"]["merges"] for who in ("ours", "hf")]
+        merges = [
+            json.loads((folder / f"{who}.json").read_text())["model"]["merges"] for who in ("ours", "hf")
+        ]
         same = f"{len(merges[0])} merges {'identical' if merges[0] == merges[1] else '**DIFFER**'}"
         wall, cpu = peer.wall / ours.wall, peer.cpu / ours.cpu
         if size == "10 MB":
@@ -146,7 +161,12 @@ def learning(folder: Path) -> Table:
         else:
             target, reached = "3x cpu", cpu >= 3
         rows.append(row(f"{kind}, {size}", ours, peer, target, reached, same))
-    return Table("Learning 32,000 tokens, against HF tokenizers", COLUMNS, rows, "mlkit with 2 threads, HF with its own.")
+    return Table(
+        "Learning 32,000 tokens, against HF tokenizers",
+        COLUMNS,
+        rows,
+        "mlkit with 2 threads, HF with its own.",
+    )
 
 
 def encoding(folder: Path) -> Table:
@@ -158,7 +178,9 @@ def encoding(folder: Path) -> Table:
 
     def encode(text: Path) -> Usage:
         return measure(
-            mlkit_command("bpe", "encode", "-m", gpt2 / "vocab.bpe", text, "-o", ours_ids, "--ids", "-q", "-t", 2)
+            mlkit_command(
+                "bpe", "encode", "-m", gpt2 / "vocab.bpe", text, "-o", ours_ids, "--ids", "-q", "-t", 2
+            )
         )
 
     def same() -> str:
@@ -179,15 +201,29 @@ def encoding(folder: Path) -> Table:
     rows.append(row("ids, 100 MB, gigatoken (ids in memory)", ours, peer, "0.8x wall", reached, ""))
     encode(small)
     ours = measure(
-        mlkit_command("bpe", "decode", "-m", gpt2 / "vocab.bpe", ours_ids, "-o", folder / "text", "--ids", "-q")
+        mlkit_command(
+            "bpe", "decode", "-m", gpt2 / "vocab.bpe", ours_ids, "-o", folder / "text", "--ids", "-q"
+        )
     )
     peer = measure(python_command(_HF_DECODE, gpt2, ours_ids, folder / "hf.text"))
     whole = digest(folder / "text") == digest(folder / "hf.text") == digest(small)
     rows.append(
-        row("decode ids, 10 MB, HF", ours, peer, "10x wall", peer.wall / ours.wall >= 10, f"text identical: {whole}")
+        row(
+            "decode ids, 10 MB, HF",
+            ours,
+            peer,
+            "10x wall",
+            peer.wall / ours.wall >= 10,
+            f"text identical: {whole}",
+        )
     )
     rows.append(subword_nmt(folder))
-    return Table("Encoding and decoding", COLUMNS, rows, "GPT-2's vocabulary; ratios are peer / mlkit, whole processes.")
+    return Table(
+        "Encoding and decoding",
+        COLUMNS,
+        rows,
+        "GPT-2's vocabulary; ratios are peer / mlkit, whole processes.",
+    )
 
 
 def subword_nmt(folder: Path) -> list[object]:
@@ -195,7 +231,9 @@ def subword_nmt(folder: Path) -> list[object]:
     text = data("corpus/enwiki.10mb.norm.txt")
     codes = folder / "codes"
     measure(mlkit_command("bpe", "learn", text, "-o", codes, "--type", "chars", "-s", 32_000, "-q"))
-    ours = measure(mlkit_command("bpe", "encode", "-m", codes, text, "-o", folder / "ours.bpe", "-q", "-t", 2))
+    ours = measure(
+        mlkit_command("bpe", "encode", "-m", codes, text, "-o", folder / "ours.bpe", "-q", "-t", 2)
+    )
     peer = measure(python_command(_SUBWORD_NMT, codes, text, folder / "peer.bpe"))
     same = digest(folder / "ours.bpe") == digest(folder / "peer.bpe")
     return row(
@@ -210,16 +248,26 @@ def small(folder: Path) -> Table:
     rows = []
     text = data("corpus/enwiki.test.raw.txt").read_bytes()
     codes = folder / "codes"
-    for job, model, options in (("ids, GPT-2", gpt2 / "vocab.bpe", ["--ids"]), ("@@, 32,000 codes", codes, [])):
+    for job, model, options in (
+        ("ids, GPT-2", gpt2 / "vocab.bpe", ["--ids"]),
+        ("@@, 32,000 codes", codes, []),
+    ):
         for size in (1_000, 100_000, 1_000_000):
             stdin = folder / "small.txt"
             stdin.write_bytes(text[:size].decode("utf-8", "ignore").encode())
             best = min(
-                (measure(mlkit_command("bpe", "encode", "-m", model, *options), stdin=stdin) for _ in range(3)),
+                (
+                    measure(mlkit_command("bpe", "encode", "-m", model, *options), stdin=stdin)
+                    for _ in range(3)
+                ),
                 key=lambda usage: usage.cpu,
             )
             rows.append(
                 [f"{job}, {size:,} bytes", f"{best.wall:.2f}", f"{best.cpu:.2f}", f"{best.rss_mb:.0f}", "0.4 s cpu",
                  verdict(best.cpu <= 0.4)]
             )  # fmt: skip
-    return Table("Small inputs: whole process of `mlkit bpe encode`", ("job", "wall s", "cpu s", "RSS MB", "target", "reached"), rows)
+    return Table(
+        "Small inputs: whole process of `mlkit bpe encode`",
+        ("job", "wall s", "cpu s", "RSS MB", "target", "reached"),
+        rows,
+    )

@@ -20,7 +20,9 @@ def sample_text(lines: int = 300, seed: int = 7) -> str:
     words += ["I'll", "it's", "'tis", "1999", "3.14", "a-b", "U.S.", "--", "(so)", "Ünïcødé", "🙂🙂"]
     rows = []
     for _ in range(lines):
-        chosen = random_.choices(words, weights=[1 / (k + 1) for k in range(len(words))], k=random_.randint(0, 14))
+        chosen = random_.choices(
+            words, weights=[1 / (k + 1) for k in range(len(words))], k=random_.randint(0, 14)
+        )
         rows.append(" ".join(chosen))
     return "\n".join(rows) + "\n"
 

@@ -22,7 +22,9 @@ from tests.naive import bpe as naive
 tokenizers = pytest.importorskip("tokenizers")
 
 TEXT = st.text(
-    st.one_of(st.sampled_from(list(" \n\tkalominathe'é中🙂19<pad>▁Ġ@")), st.characters(exclude_categories=["Cs"])),
+    st.one_of(
+        st.sampled_from(list(" \n\tkalominathe'é中🙂19<pad>▁Ġ@")), st.characters(exclude_categories=["Cs"])
+    ),
     max_size=60,
 )
 CASES = [
@@ -66,14 +68,17 @@ def test_round_trip(model: BpeModel, text: str) -> None:
             continue  # text that looks like markers
         encoded = both(model, options, text)
         assert encoded.count(b"\n") == text.count("\n")
-        decoded = b"".join(map(bytes, Decoder(model, options).decode_pieces(iter([piece(encoded.decode())])))).decode()
+        decoded = b"".join(
+            map(bytes, Decoder(model, options).decode_pieces(iter([piece(encoded.decode())])))
+        ).decode()
         if model.kind == "bytes":
             assert decoded == text
         elif model.kind == "metaspace":
             assert decoded.split("\n") == [line[line.startswith(" ") :] for line in text.split("\n")]
         elif options.marker is None:
             assert [line.split(" ") for line in decoded.split("\n")] == [
-                line.split(" ") if not line.strip(" ") else _single_spaced(line).split(" ") for line in text.split("\n")
+                line.split(" ") if not line.strip(" ") else _single_spaced(line).split(" ")
+                for line in text.split("\n")
             ]
 
 
@@ -130,7 +135,9 @@ def test_threads_change_nothing(model: BpeModel, tmp_path: Path, monkeypatch: py
 
 
 def test_dropout_depends_on_its_seed(model: BpeModel, text: str) -> None:
-    plain, first, second = (both(model, Options(dropout=p, seed=s), text) for p, s in ((0.0, 1), (0.2, 1), (0.2, 2)))
+    plain, first, second = (
+        both(model, Options(dropout=p, seed=s), text) for p, s in ((0.0, 1), (0.2, 1), (0.2, 2))
+    )
     assert len({plain, first, second}) == 3
     assert len(plain.split()) < len(first.split())
     everything = both(model, Options(dropout=1.0), "kalo mina")
@@ -216,7 +223,11 @@ def test_codes_give_what_subword_nmt_gives(version: str, tmp_path: Path, text: s
 
     merges = learn(count_words([corpus], "chars"), LearnOptions("chars", merges=300)).merges
     if version == "0.1":
-        merges = [(a, b.removesuffix("</w>")) for a, b in merges] + [("r", "</w>"), ("er", "</w>"), ("g", "</w>")]
+        merges = [(a, b.removesuffix("</w>")) for a, b in merges] + [
+            ("r", "</w>"),
+            ("er", "</w>"),
+            ("g", "</w>"),
+        ]
         merges = list(dict.fromkeys(merges))
     codes = tmp_path / "codes"
     lines = [f"{left} {right}" for left, right in merges]
@@ -256,14 +267,20 @@ def test_unknown_characters_do_not_vanish(model: BpeModel) -> None:
     unknown = str(model.vocabulary["<unk>"])
     assert unknown in both(model, Options("ids"), "kalo Ωmi").decode().split()
     strict = replace(model, unknown=None)
-    for encode in (KernelEncoder(Tables(strict, Options("ids"))).encode, Encoder(strict, Options("ids")).plain.encode):
+    for encode in (
+        KernelEncoder(Tables(strict, Options("ids"))).encode,
+        Encoder(strict, Options("ids")).plain.encode,
+    ):
         with pytest.raises(DataError, match=r"x:2: 'Ω.*' in 'Ωmi' is not in the vocabulary"):
             encode(piece("kalo\nmi Ωmi\n"))
 
 
 def test_faults_of_decoding(model: BpeModel) -> None:
     decoder = Decoder(model, Options("ids"))
-    for bad, message in ((f"1 2\n3 {model.size}\n", "is not in the vocabulary"), ("1\nx 2", "'x' is not an id")):
+    for bad, message in (
+        (f"1 2\n3 {model.size}\n", "is not in the vocabulary"),
+        ("1\nx 2", "'x' is not an id"),
+    ):
         with pytest.raises(DataError, match=message) as caught:
             list(decoder.decode_pieces(iter([piece(bad)])))
         assert caught.value.line == 2
@@ -283,7 +300,10 @@ def test_fast_and_plain_decoding_agree(model: BpeModel, text: str) -> None:
     fast, plain = decoder._decoder(False)(piece(encoded)), decoder._decoder(True)(piece(encoded))
     assert bytes(fast) == bytes(plain)
     encoded = both(model, Options(), text).decode()
-    fast, plain = Decoder(model)._decoder(False)(piece(encoded)), Decoder(model)._decoder(True)(piece(encoded))
+    fast, plain = (
+        Decoder(model)._decoder(False)(piece(encoded)),
+        Decoder(model)._decoder(True)(piece(encoded)),
+    )
     assert bytes(fast) == bytes(plain)
 
 
@@ -315,4 +335,7 @@ def test_options_that_do_not_fit(model: BpeModel) -> None:
 
 
 def test_encode_pieces_of_a_line(model: BpeModel) -> None:
-    assert "".join(model.encode_pieces("kalo mina")).replace("@@", "").replace("Ġ", "").replace("▁", "") == "kalomina"
+    assert (
+        "".join(model.encode_pieces("kalo mina")).replace("@@", "").replace("Ġ", "").replace("▁", "")
+        == "kalomina"
+    )

@@ -70,7 +70,9 @@ def test_learners_agree_with_the_definition(options: LearnOptions, counts: dict[
     assert plain == with_kernels(counts, options)
     expected = naive_merges(counts, options)
     tokens = [left + right for left, right in expected]
-    if len(set(tokens)) == len(tokens):  # equal strings from different pairs: the tools have rules of their own
+    if len(set(tokens)) == len(
+        tokens
+    ):  # equal strings from different pairs: the tools have rules of their own
         assert plain.merges == expected
 
 
@@ -154,7 +156,9 @@ def test_counts_beyond_32_bits() -> None:
         assert model.merges == [("a", "b"), ("x", "y</w>")]  # type: ignore[attr-defined]
 
 
-def test_threads_and_spilling_change_nothing(corpus: Path, fast: None, tmp_path: Path, monkeypatch: object) -> None:
+def test_threads_and_spilling_change_nothing(
+    corpus: Path, fast: None, tmp_path: Path, monkeypatch: object
+) -> None:
     big = tmp_path / "big.txt"
     big.write_bytes(corpus.read_bytes() * 3)
     options = LearnOptions("bytes", vocab_size=700)

@@ -16,7 +16,9 @@ tokenizers = pytest.importorskip("tokenizers")
 # what GPT-2's expression treats differently, and what surrounds it
 TRICKY = st.text(
     st.one_of(
-        st.sampled_from(list(" \t\n\r'\"stmdrevl019aZ.,-_é中ы½²߀\u00a0\u2003\u3000\u200b\u0085\x1c\x00🙂ªºǅ")),
+        st.sampled_from(
+            list(" \t\n\r'\"stmdrevl019aZ.,-_é中ы½²߀\u00a0\u2003\u3000\u200b\u0085\x1c\x00🙂ªºǅ")
+        ),
         st.characters(exclude_categories=["Cs"]),
     ),
     max_size=40,

@@ -19,8 +19,23 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_commands_run_as_written(mlkit: Run, folder: Path) -> None:
-    mlkit(*"bpe learn corpus.txt -o tokenizer.json --vocab-size 32000 --type bytes".split())
-    mlkit(*"bpe learn de.txt en.txt -o codes.txt --merges 30000 --type chars --format subword-nmt".split())
+    mlkit(*["bpe", "learn", "corpus.txt", "-o", "tokenizer.json", "--vocab-size", "32000", "--type", "bytes"])
+    mlkit(
+        *[
+            "bpe",
+            "learn",
+            "de.txt",
+            "en.txt",
+            "-o",
+            "codes.txt",
+            "--merges",
+            "30000",
+            "--type",
+            "chars",
+            "--format",
+            "subword-nmt",
+        ]
+    )
     text = folder.joinpath("in.txt").read_bytes()
     encoded = mlkit("bpe", "encode", "-m", "codes.txt", stdin=text).stdout
     assert b"@@ " in encoded
@@ -48,7 +63,9 @@ def test_small_inputs_do_without_numba(mlkit: Run, folder: Path) -> None:
     import subprocess
     import sys
 
-    done = subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=True
+    )
     assert done.stdout == "[]\n"
 
 
@@ -58,7 +75,21 @@ def test_the_same_bytes_for_any_number_of_threads(mlkit: Run, folder: Path, kind
     big.write_text(sample_text(30_000), newline="")
     outputs = set()
     for threads in (1, 3):
-        mlkit("bpe", "learn", "big.txt", "-o", "m.json", "--type", kind, "-s", 300, "-t", threads, "--memory", "1M")
+        mlkit(
+            "bpe",
+            "learn",
+            "big.txt",
+            "-o",
+            "m.json",
+            "--type",
+            kind,
+            "-s",
+            300,
+            "-t",
+            threads,
+            "--memory",
+            "1M",
+        )
         encoded = mlkit("bpe", "encode", "-m", "m.json", "big.txt", "-t", threads, "--dropout", 0.1).stdout
         outputs.add((folder.joinpath("m.json").read_bytes(), encoded))
     assert len(outputs) == 1
@@ -87,7 +118,9 @@ def test_vocab_and_inspect(mlkit: Run, folder: Path) -> None:
     assert figures["tokens"] == sum(int(line.rsplit(b" ", 1)[1]) for line in listed.stdout.splitlines())
     folder.joinpath("vocab.txt").write_bytes(listed.stdout)
     limited = ["--vocabulary", "vocab.txt", "--vocabulary-threshold", "50"]
-    allowed = {line.rsplit(b" ", 1)[0] for line in listed.stdout.splitlines() if int(line.rsplit(b" ", 1)[1]) >= 50}
+    allowed = {
+        line.rsplit(b" ", 1)[0] for line in listed.stdout.splitlines() if int(line.rsplit(b" ", 1)[1]) >= 50
+    }
     pieces = set(mlkit("bpe", "encode", "-m", "codes.txt", "corpus.txt", *limited).stdout.split())
     assert all(len(piece.removesuffix(b"@@").decode()) == 1 for piece in pieces - allowed)
     table = mlkit("bpe", "inspect", "codes.txt", "ing").stdout.decode().splitlines()

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 
 from mlkit.bpe.unicode_classes import LETTER, NUMBER, SPACE, ranges
 
 Pair = tuple[str, str]
 
 _CLASSES = {
-    point: kind for kind in (LETTER, NUMBER, SPACE) for first, last in ranges(kind) for point in range(first, last + 1)
+    point: kind
+    for kind in (LETTER, NUMBER, SPACE)
+    for first, last in ranges(kind)
+    for point in range(first, last + 1)
 }
 
 
@@ -68,7 +72,7 @@ def learn(
     while len(found) < merges:
         counts: Counter[Pair] = Counter()
         for word, count in words.items():
-            for pair in zip(word, word[1:]):
+            for pair in pairwise(word):
                 counts[pair] += count
         if not counts:
             break
