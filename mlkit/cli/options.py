@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 RUN = "Running"
+
+
+class VectorFormat(StrEnum):
+    """The formats of vector files."""
+
+    text = "text"
+    binary = "binary"
+    glove = "glove"
+    safetensors = "safetensors"
+
+
+class Unknown(StrEnum):
+    """What to do with a word that has no vector."""
+
+    error = "error"
+    skip = "skip"
 
 
 class TextErrors(StrEnum):
@@ -16,6 +32,21 @@ class TextErrors(StrEnum):
     strict = "strict"
     replace = "replace"  # type: ignore[assignment]
     skip = "skip"
+
+
+def whole(name: str, help: str, panel: str | None = None, default: Any = True) -> Any:
+    """Declare an option for a whole number from 1 on; `default` is what help shows."""
+    return typer.Option(name, min=1, metavar="N", help=help, rich_help_panel=panel, show_default=default)
+
+
+def number(name: str, help: str, panel: str | None = None, default: Any = True) -> Any:
+    """Declare an option for a number."""
+    return typer.Option(name, metavar="X", help=help, rich_help_panel=panel, show_default=default)
+
+
+def file(name: str, help: str, panel: str | None = None) -> Any:
+    """Declare an option for a file's name."""
+    return typer.Option(name, metavar="FILE", help=help, rich_help_panel=panel)
 
 
 def size(text: str) -> int:
@@ -51,6 +82,7 @@ Seed = Annotated[
     int, typer.Option("--seed", metavar="N", envvar="MLKIT_SEED", rich_help_panel=RUN, help="Random seed.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per result.", show_default=False)]
+Oov = Annotated[Unknown, typer.Option("--oov", help="What to do with a word that has no vector.")]
 Output = Annotated[
     str, typer.Option("--output", "-o", metavar="FILE", help="Where to write ('-' is stdout).")
 ]

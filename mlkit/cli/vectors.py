@@ -13,13 +13,6 @@ from mlkit.cli.registry import App
 app = App(help="Query, evaluate and convert word vectors.")
 
 
-class Unknown(StrEnum):
-    """What to do with a query that has a word without a vector."""
-
-    error = "error"
-    skip = "skip"
-
-
 class Method(StrEnum):
     """How the words of an analogy are combined."""
 
@@ -39,7 +32,6 @@ Restrict = Annotated[
         show_default="all",
     ),
 ]
-Oov = Annotated[Unknown, typer.Option("--oov", help="What to do with a query with an unknown word.")]
 
 
 @app.command()
@@ -50,7 +42,7 @@ def nn(
     ] = None,
     nearest: Nearest = 10,
     restrict_vocab: Restrict = None,
-    oov: Oov = Unknown.error,
+    oov: options.Oov = options.Unknown.error,
     threads: options.Threads = None,
     errors: options.Errors = options.TextErrors.strict,
     json: options.Json = False,
@@ -84,7 +76,7 @@ def analogy(
     method: Annotated[Method, typer.Option("--method", help="3CosAdd or 3CosMul.")] = Method.add,
     nearest: Nearest = 10,
     restrict_vocab: Restrict = None,
-    oov: Oov = Unknown.error,
+    oov: options.Oov = options.Unknown.error,
     threads: options.Threads = None,
     errors: options.Errors = options.TextErrors.strict,
     json: options.Json = False,

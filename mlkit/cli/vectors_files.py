@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from mlkit.cli import options
 from mlkit.cli.output import out
-
-
-class Format(StrEnum):
-    """The formats of vector files."""
-
-    text = "text"
-    binary = "binary"
-    glove = "glove"
-    safetensors = "safetensors"
-
 
 Source = Annotated[str, typer.Argument(help="Vector file of any format ('-' is stdin).", show_default=False)]
 
@@ -27,10 +16,12 @@ def convert(
     source: Source,
     target: Annotated[str, typer.Argument(help="File to write ('-' is stdout).", show_default=False)],
     to_format: Annotated[
-        Format | None, typer.Option("--format", help="Format to write.", show_default="by suffix")
+        options.VectorFormat | None,
+        typer.Option("--format", help="Format to write.", show_default="by suffix"),
     ] = None,
     from_format: Annotated[
-        Format | None, typer.Option("--from", help="Format to read.", show_default="by content")
+        options.VectorFormat | None,
+        typer.Option("--from", help="Format to read.", show_default="by content"),
     ] = None,
     limit: Annotated[
         int | None,
@@ -105,6 +96,7 @@ def plot(
     nearest: Annotated[
         int, typer.Option("-k", "--nearest", min=0, metavar="N", help="Add the N nearest words of each.")
     ] = 0,
+    oov: options.Oov = options.Unknown.error,
     errors: options.Errors = options.TextErrors.strict,
 ) -> None:
     """Draw chosen words in the plane of their two main directions (PCA).
@@ -125,6 +117,11 @@ def plot(
             raise UsageError("the vectors come from stdin: give the words as arguments")
         words = [line.strip() for line in read_lines("-") if line.strip()]
     vectors = KeyedVectors.load(source, errors=errors.value)
+    if oov is options.Unknown.skip:
+        known = [word for word in words if word in vectors]
+        if len(known) < len(words):
+            out.words(f"{len(words) - len(known)} of {len(words)} words have no vector")
+        words = known
     groups = with_neighbours(vectors, words, nearest)
     plane, shares = principal_plane(vectors, [word for group in groups for word in group])
     points = iter(plane.tolist())
