@@ -149,9 +149,10 @@ def _fit_classes(
     leaf_of = np.repeat(np.arange(len(counts)), counts)[first]
     best = first[np.searchsorted(leaf_of, np.arange(len(counts)))]
     votes = (np.ones(len(counts), np.int32), of[best], np.ones(len(counts), np.float32))
-    one_tree = join_trees([tree], [votes])
-    predicted = one_tree.sums(bins, classes).argmax(axis=1)
-    return tree, votes, predicted != target
+    class_of = np.zeros(len(tree.left))
+    class_of[tree.left == 0] = of[best]
+    reached = join_trees([tree]).leaves(bins)[:, 0]
+    return tree, votes, class_of[reached] != target
 
 
 def fit_r2(

@@ -329,6 +329,7 @@ def _search(hist, features, active, params, numbers, reals, order, ratio, chosen
     else:
         kept = _shrink(gradient, l1)
         shift += kept * kept / (hessian + l2)
+    reals[GAIN] = 1e-13 * abs(shift)  # less is rounding
     for f in range(features.shape[0]):
         if active[f] == 0:
             continue
@@ -336,6 +337,8 @@ def _search(hist, features, active, params, numbers, reals, order, ratio, chosen
             _search_categories(hist, features[f], f, params, numbers, reals, shift, order, ratio, chosen)
         else:
             _search_numeric(hist, features[f], f, params, numbers, reals, shift)
+    if numbers[FEATURE] < 0:
+        reals[GAIN] = 0.0
 
 
 @inline
