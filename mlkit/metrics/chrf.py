@@ -19,7 +19,7 @@ _EPSILON = 1e-16
 # Up to this many characters plain Python is done before numpy would have been imported; from the second number on
 # compiled counting pays for the import of numba.
 SORTED_FROM = 20_000
-COMPILED_FROM = 1_600_000
+COMPILED_FROM = 5_000_000
 
 
 class Chrf:

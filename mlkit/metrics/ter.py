@@ -11,14 +11,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlkit.metrics.score import SACREBLEU_VERSION, References, Score, Statistics, signature_head
-from mlkit.metrics.shifts import Edits, edits_to
+from mlkit.metrics.shifts import Edits, edits_to, edits_within_beam
 from mlkit.metrics.tercom import TercomTokenizer
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
 # Estimated pure-Python seconds from which compiled kernels pay for the import of numba.
-COMPILED_FROM = 0.45
+COMPILED_FROM = 0.6
+# Segments with more words than this on both sides are likely to need the beam.
+LONG = 60
 
 
 @dataclass(frozen=True)
@@ -162,17 +164,17 @@ class Ter:
 
 def _edits_of_pairs(pairs: Sequence[tuple[list[str], list[str]]], systems: int) -> list[Edits]:
     """Return the edits of each (hypothesis, reference), by the cheaper of the two ways."""
-    if systems * sum(_seconds(len(h), len(r)) for h, r in pairs if h != r) < COMPILED_FROM:
-        edits = [edits_to(h, r) for h, r in pairs]
-        beamed = [k for k, found in enumerate(edits) if found is None]
-        if not beamed:
-            return [found for found in edits if found is not None]
-    else:
-        edits, beamed = [None] * len(pairs), list(range(len(pairs)))
+    sizes = [(len(h), len(r)) for h, r in pairs if h != r]
+    estimate = sum(_seconds(*size) for size in sizes)
+    estimate += sum(_beam_seconds(*size) for size in sizes if min(size) > LONG)
+    if systems * estimate >= COMPILED_FROM:
+        from mlkit.metrics.counting import beamed_edits
+
+        return beamed_edits(pairs)
+    edits = [edits_to(h, r) for h, r in pairs]
+    beamed = [k for k, found in enumerate(edits) if found is None]
     chosen = [pairs[k] for k in beamed]
     if systems * sum(_beam_seconds(len(h), len(r)) for h, r in chosen) < COMPILED_FROM:
-        from mlkit.metrics.shifts import edits_within_beam
-
         by_hand = [edits_within_beam(h, r) for h, r in chosen]
     else:
         from mlkit.metrics.counting import beamed_edits
