@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,8 @@ from mlkit.trees.losses import Loss, weighted_quantile
 
 Reals = NDArray[np.float64]
 Rows = NDArray[np.int32]
-PARALLEL_FROM = 1 << 18  # histogram updates from which threads share one histogram
+Result = TypeVar("Result")
+PARALLEL_FROM = 1 << 17  # histogram updates from which threads share one histogram
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,8 @@ class Workspace:
         self.node_numbers = np.zeros((2 * leaves - 1, 6), np.int32)
         self.node_reals = np.zeros((2 * leaves - 1, 3))
         self.sets = np.zeros((leaves, 4), np.uint64)
-        self.state = np.zeros(5, np.int64)
+        self.goes_left = np.zeros(256, np.uint8)
+        self.state = np.zeros(7, np.int64)
         self.params = np.array(
             [
                 s.l1, s.l2, s.min_gain, s.min_leaf, s.min_hessian, s.max_depth, s.category_smooth, s.category_l2,
@@ -144,10 +146,38 @@ class Workspace:
         arguments = (
             grower.packed, pairs, grower.features, active, grower.sizes, self.params, self.used,
             self.scratch, self.joint, self.hists, self.numbers, self.reals, self.chosen,
-            self.node_numbers, self.node_reals, self.sets, self.state,
+            self.goes_left, self.node_numbers, self.node_reals, self.sets, self.state,
         )  # fmt: skip
-        while kg.grow(*arguments) and pool is not None:
-            self._histogram(pairs, pool)
+        while (wanted := kg.grow(*arguments)) and pool is not None:
+            if wanted == kg.NEEDS_HISTOGRAM:
+                self._histogram(pairs, pool)
+            else:
+                self._partition(pool)
+
+    def _partition(self, pool: ThreadPoolExecutor) -> None:
+        """Move the rows of the chosen leaf by parts, one per thread, then put the parts together."""
+        grower, rows, scratch = self.grower, self.used, self.scratch
+        leaf = int(self.state[kg.CHOSEN])
+        start, end = self.numbers[leaf, : kg.END + 1].tolist()
+        column = int(grower.features[self.numbers[leaf, kg.FEATURE], kg.COLUMN])
+        cuts = [start + (end - start) * part // grower.workers for part in range(grower.workers + 1)]
+
+        def move(part: int) -> int:
+            return int(
+                kg.partition(grower.packed, column, self.goes_left, rows, scratch, cuts[part], cuts[part + 1])
+            )
+
+        borders = in_parts(pool, move, grower.workers)
+        place = borders[0]
+        for part in range(1, grower.workers):
+            count = borders[part] - cuts[part]
+            rows[place : place + count] = rows[cuts[part] : borders[part]].copy()
+            place += count
+        self.state[kg.BORDER] = place
+        for part, border in enumerate(borders):
+            count = cuts[part + 1] - border
+            rows[place : place + count] = scratch[cuts[part] : cuts[part] + count]
+            place += count
 
     def _histogram(self, pairs: NDArray[np.float32], pool: ThreadPoolExecutor) -> None:
         """Fill the joint histogram of the smaller child by ranges of columns, one per thread."""
@@ -171,10 +201,7 @@ class Workspace:
                 self.joint,
             )
 
-        waiting = [pool.submit(fill, part) for part in range(1, parts)]
-        fill(0)
-        for job in waiting:
-            job.result()
+        in_parts(pool, fill, parts)
 
     def leaf_spans(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """Return (start, end, node) of every leaf."""
@@ -209,6 +236,13 @@ class Workspace:
             np.where(inner, 0, self.node_reals[:count, kg.NODE_VALUE]).astype(np.float32),
             np.where(inner, self.node_reals[:count, kg.NODE_GAIN], 0).astype(np.float32), counts.copy(),
         )  # fmt: skip
+
+
+def in_parts(pool: ThreadPoolExecutor, work: Callable[[int], Result], parts: int) -> list[Result]:
+    """Do parts 1.. in the pool and part 0 here; return the results in order."""
+    waiting = [pool.submit(work, part) for part in range(1, parts)]
+    first = work(0)
+    return [first, *(job.result() for job in waiting)]
 
 
 @dataclass(frozen=True)
@@ -279,7 +313,7 @@ class Booster:
     def step(self) -> bool:
         """Do one round; return False when no output found anything to split, or it is time to stop early."""
         loss = self.loss
-        loss.fill_pairs(self.scores, self.target, self.weights, self.pairs)
+        self._fill_pairs()
         rows, inside = self._sample()
         active = self._columns()
         outputs = range(loss.outputs)
@@ -299,6 +333,22 @@ class Booster:
         self.trees += [tree for tree, _ in made]
         self.round += 1
         return self._judge()
+
+    def _fill_pairs(self) -> None:
+        """Compute gradients and hessians, rows in parts where there are threads."""
+        count = len(self.target)
+        parts = self.threads if self.pool is not None and count >= PARALLEL_FROM // 8 else 1
+        cuts = [count * part // parts for part in range(parts + 1)]
+
+        def fill(part: int) -> None:
+            rows = slice(cuts[part], cuts[part + 1])
+            weights = None if self.weights is None else self.weights[rows]
+            self.loss.fill_pairs(self.scores[:, rows], self.target[rows], weights, self.pairs[:, rows])
+
+        if parts == 1:
+            fill(0)
+        elif self.pool is not None:
+            in_parts(self.pool, fill, parts)
 
     def _judge(self) -> bool:
         """Note the loss on held-out rows; return False when it has not improved for long enough."""
@@ -321,7 +371,7 @@ class Booster:
             self._renew(k, work, start, end, node)
         values *= self.settings.learning_rate
         values[:] = values.astype(np.float32)  # what the model will hold
-        kernels_predict.add_by_leaf(work.used, start, end, values[node], self.scores[k])
+        self._add_scores(k, work.used, start, end, values[node], pool)
         tree = work.to_tree()
         if inside is not None and len(node) > 1:
             outside = ~inside
@@ -329,6 +379,20 @@ class Booster:
         elif inside is not None:
             self.scores[k, ~inside] += values[0]
         return tree, len(node) > 1
+
+    def _add_scores(self, k: int, rows: Rows, start: Any, end: Any, values: Reals, pool: Any) -> None:
+        """Add the leaves' values to the scores of their rows; threads take leaves in turns."""
+        parts = self.threads if pool is not None and len(rows) >= PARALLEL_FROM // 8 else 1
+
+        def add(part: int) -> None:
+            mine = slice(part, None, parts)
+            spans = (np.ascontiguousarray(array[mine]) for array in (start, end, values))
+            kernels_predict.add_by_leaf(rows, *spans, self.scores[k])
+
+        if parts == 1:
+            add(0)
+        else:
+            in_parts(pool, add, parts)
 
     def _renew(self, k: int, work: Workspace, start: Any, end: Any, node: Any) -> None:
         """Replace the leaves' Newton steps by the percentile of their rows' residuals."""

@@ -5,9 +5,9 @@ Bins are packed: one byte of `bins[row, column]` may hold several small features
 (code = bin_a + stride_b * bin_b), which saves histogram updates; `unpack` splits the joint histogram again.
 Histograms hold (gradient, hessian) pairs in float64; counts are estimated from hessians as LightGBM does.
 
-`grow` is a state machine: with threads it returns before each large histogram, the caller fills
-`joint` with `accumulate` by ranges of columns, and calls it again. Every column is summed in row order,
-so the result does not depend on the number of threads.
+`grow` is a state machine: with threads it returns before each large histogram and partition; the caller fills
+`joint` with `accumulate` by ranges of columns, or moves rows with `partition`, and calls it again. Every column
+is summed in row order and rows keep their order, so the result does not depend on the number of threads.
 """
 
 import numpy as np
@@ -24,8 +24,9 @@ START, END, NODE, DEPTH, SLOT, FEATURE, THRESHOLD, MISSING_LEFT, IS_SET = range(
 # leaves, reals: gradient, hessian, bounds of the output, best gain, left sums of the best split, its extra L2
 GRADIENT, HESSIAN, LOW, HIGH, GAIN, LEFT_GRADIENT, LEFT_HESSIAN, EXTRA_L2 = range(8)
 # state
-PHASE, LEAVES, NODES, SMALL, LARGE = range(5)
-BEGIN, CHOOSE, ACCUMULATE, SEARCH, DONE = range(5)
+PHASE, LEAVES, NODES, SMALL, LARGE, CHOSEN, BORDER = range(7)
+BEGIN, CHOOSE, SPLIT, ACCUMULATE, SEARCH, DONE = range(6)
+READY, NEEDS_HISTOGRAM, NEEDS_PARTITION = range(3)
 # nodes, integers and reals
 LEFT, NODE_FEATURE, NODE_THRESHOLD, NODE_MISSING_LEFT, NODE_SET, NODE_COUNT = range(6)
 NODE_VALUE, NODE_GAIN, NODE_HESSIAN = range(3)
@@ -351,11 +352,11 @@ def _splittable(params, numbers):
 
 
 @inline
-def _partition(bins, column, goes_left, rows, scratch, start, end):
-    """Move the rows that go left to the front, both sides in their old order; return the border."""
+def _partition(bins, column, goes_left, rows, scratch, start, end, whole):
+    """Move the rows that go left to the front, in their old order, the others behind if `whole`; return the border."""
     one = np.uint64(1)
     border = np.uint64(start)
-    others = np.uint64(0)
+    others = np.uint64(start)
     column = np.uint64(column)
     for i in range(np.uint64(start), np.uint64(end)):
         r = rows[i]
@@ -366,9 +367,16 @@ def _partition(bins, column, goes_left, rows, scratch, start, end):
         scratch[others] = r
         border += left
         others += one - left
-    for i in range(others):
-        rows[border + i] = scratch[i]
+    if whole:
+        for i in range(np.uint64(end) - border):
+            rows[border + i] = scratch[np.uint64(start) + i]
     return np.int64(border)
+
+
+@kernel("i8(const u1[:,:], i8, const u1[:], i4[:], i4[:], i8, i8)")
+def partition(bins, column, goes_left, rows, scratch, start, end):
+    """Move the rows of rows[start:end] that go left to its front; the others wait in scratch[start:]."""
+    return _partition(bins, column, goes_left, rows, scratch, start, end, False)
 
 
 @inline
@@ -423,15 +431,13 @@ def _begin_leaf(leaf, numbers, reals, node_numbers, node_reals, params, extra_l2
 
 
 @inline
-def _split(leaf, fresh, bins, features, rows, scratch, numbers, reals, chosen, goes_left,
-           node_numbers, node_reals, sets, state, params, made):  # fmt: skip
+def _split(leaf, fresh, border, features, numbers, reals, chosen, node_numbers, node_reals, sets, state, params,
+           made):  # fmt: skip
     """Split a leaf: its left child keeps the leaf's place, the right child takes the fresh one."""
     parent = numbers[leaf]
     feature = features[parent[FEATURE]]
     node = parent[NODE]
     _record_split(feature, parent, reals[leaf], chosen[leaf], node, node_numbers, node_reals, sets, made)
-    _mark_left(feature, parent, chosen[leaf], goes_left)
-    border = _partition(bins, feature[COLUMN], goes_left, rows, scratch, parent[START], parent[END])
     child = state[NODES]
     state[NODES] += 2
     node_numbers[node, LEFT] = child
@@ -468,17 +474,16 @@ def _split(leaf, fresh, bins, features, rows, scratch, numbers, reals, chosen, g
 
 @kernel(
     "i8(const u1[:,:], const f4[:,:], const i4[:,:], const u1[:], const i4[:], const f8[:], i4[:], i4[:], "
-    "f8[:], f8[:,:], i8[:,:], f8[:,:], u1[:,:], i4[:,:], f8[:,:], u8[:,:], i8[:])"
+    "f8[:], f8[:,:], i8[:,:], f8[:,:], u1[:,:], u1[:], i4[:,:], f8[:,:], u8[:,:], i8[:])"
 )
 def grow(bins, pairs, features, active, sizes, params, rows, scratch, joint, hists, numbers, reals, chosen,
-         node_numbers, node_reals, sets, state):  # fmt: skip
-    """Grow one tree leaf by leaf; return 1 when the caller must fill `joint` first, 0 when it is done.
+         goes_left, node_numbers, node_reals, sets, state):  # fmt: skip
+    """Grow one tree leaf by leaf; return what the caller must do first, READY when it is done.
 
     bins uint8 [n, columns] packed; pairs float32 [n, 2]; features int32 [f, 7]; rows int32: the rows
     in use, partitioned by leaf in the end. hists float64 [leaves, 2 * bins of all features]; numbers,
     reals: leaf tables; chosen uint8 [leaves, 256]; node tables of 2 * leaves - 1; sets uint64 [leaves, 4].
     """
-    goes_left = np.empty(256, np.uint8)
     order = np.empty(256, np.int32)
     ratio = np.empty(256, np.float64)
     columns = bins.shape[1]
@@ -514,17 +519,30 @@ def grow(bins, pairs, features, active, sizes, params, rows, scratch, joint, his
                     leaf = k
             if reals[leaf, GAIN] <= 0.0 or state[LEAVES] == most:
                 state[PHASE] = DONE
-                return 0
+                return READY
+            feature = features[numbers[leaf, FEATURE]]
+            _mark_left(feature, numbers[leaf], chosen[leaf], goes_left)
+            start = numbers[leaf, START]
+            end = numbers[leaf, END]
+            state[CHOSEN] = leaf
+            if (end - start) * 4 >= params[PARALLEL_FROM]:
+                state[PHASE] = SPLIT
+                return NEEDS_PARTITION
+            state[BORDER] = _partition(bins, feature[COLUMN], goes_left, rows, scratch, start, end, True)
+            phase = SPLIT
+        if phase == SPLIT:
+            leaf = state[CHOSEN]
             fresh = state[LEAVES]
-            _split(leaf, fresh, bins, features, rows, scratch, numbers, reals, chosen, goes_left,
-                   node_numbers, node_reals, sets, state, params, fresh - 1)  # fmt: skip
+            _split(leaf, fresh, state[BORDER], features, numbers, reals, chosen, node_numbers, node_reals, sets, state,
+                   params, fresh - 1)  # fmt: skip
             state[LEAVES] += 1
             reals[leaf, GAIN] = 0.0
             reals[fresh, GAIN] = 0.0
             if state[LEAVES] == most:
                 state[PHASE] = DONE
-                return 0
+                return READY
             if not _splittable(params, numbers[leaf]) and not _splittable(params, numbers[fresh]):
+                state[PHASE] = CHOOSE
                 continue
             # the smaller child is counted, the larger is the parent less the smaller
             small = leaf
@@ -543,7 +561,7 @@ def grow(bins, pairs, features, active, sizes, params, rows, scratch, joint, his
             end = numbers[state[SMALL], END]
             if (end - start) * columns >= params[PARALLEL_FROM]:
                 state[PHASE] = SEARCH
-                return 1
+                return NEEDS_HISTOGRAM
             for c in range(columns):
                 joint[c * 512 : c * 512 + 2 * sizes[c]] = 0.0
             whole = end - start == bins.shape[0]
