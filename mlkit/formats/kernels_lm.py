@@ -17,6 +17,8 @@ U8 = np.uint64
 ZERO, ONE, THREE, SEVEN, EIGHT = U8(0), U8(1), U8(3), U8(7), U8(8)
 SHIFT = U8(32)
 MIX, MIX_LENGTH = U8(0xD6E8FEB86659FD93), U8(0x9E3779B97F4A7C15)
+LARGE = 10**17
+POWERS = 10.0 ** np.arange(23)
 NEWLINE, SPACE, TAB, RETURN = np.uint8(10), np.uint8(32), np.uint8(9), np.uint8(13)
 
 
@@ -241,17 +243,20 @@ def parse_number(text, start, stop):
         and (text[U8(i + 2)] | 32) == 102
     ):
         return sign * np.inf
-    mantissa = 0.0
+    mantissa = np.int64(0)
     digits = 0
     exponent = 0
     point = False
     while i < stop:
         byte = text[U8(i)]
         if byte >= 48 and byte <= 57:
-            mantissa = mantissa * 10.0 + (np.float64(byte) - 48.0)
+            if mantissa < LARGE:
+                mantissa = mantissa * 10 + (np.int64(byte) - 48)
+                if point:
+                    exponent -= 1
+            elif not point:
+                exponent += 1
             digits += 1
-            if point:
-                exponent -= 1
         elif byte == 46 and not point:
             point = True
         else:
@@ -277,11 +282,30 @@ def parse_number(text, start, stop):
             power = power * 10 + (np.int64(byte) - 48)
             i += 1
         exponent += -power if negative else power
-    if exponent == 0:
-        return sign * mantissa
+    value = np.float64(mantissa)
     if exponent < 0:
-        return sign * (mantissa / 10.0 ** (-exponent))
-    return sign * (mantissa * 10.0**exponent)
+        if exponent >= -22:
+            return sign * (value / POWERS[-exponent])
+        return sign * (value / 10.0 ** (-exponent))
+    return sign * (value * 10.0**exponent)
+
+
+@inline
+def scan_word(text, position, end):
+    """Return the key of the word at `position` and where it ends."""
+    packed, mixed = ZERO, ZERO
+    taken = 0
+    while position < end:
+        byte = text[U8(position)]
+        if byte <= SPACE and is_space(byte):
+            break
+        packed = (packed << EIGHT) | U8(byte)
+        taken += 1
+        if taken & 7 == 0:
+            mixed = scramble(mixed ^ packed)
+            packed = ZERO
+        position += 1
+    return mixed ^ packed, position
 
 
 GOOD, BAD_NUMBER, BAD_WORDS, UNKNOWN_WORD, POSITIVE = 0, 1, 2, 3, 4
@@ -318,11 +342,10 @@ def parse_grams(text, begin, end, slots, keys, starts, lengths, blob, grams, pro
         probabilities[found] = min(value, 0.0)
         for k in range(order):
             position = skip_blanks(text, stop, end)
-            stop = word_end(text, position, end)
+            key, stop = scan_word(text, position, end)
             if stop == position:
                 state[0] = BAD_WORDS
                 return found
-            key = word_key(text, position, stop)
             slot = find_slot(
                 text, position, np.int32(stop - position), key, slots, keys, starts, lengths, blob
             )
