@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mlkit.ngram.train import TrainSettings, train
 from tests.conftest import Run
 from tests.ngram.test_train import sentences, write
 
@@ -27,13 +28,29 @@ def test_the_lines_of_the_issue(mlkit: Run, texts: Path) -> None:
     assert record["unknown"] == 1
     assert record["perplexity"] == pytest.approx(10 ** (-record["log10"] / record["tokens"]))
     assert record["bits_per_token"] == pytest.approx(math.log2(record["perplexity"]))
-    table = mlkit("ngram", "score", "lm.arpa", stdin=(texts / "test.txt").read_bytes()).stdout.decode().splitlines()
+    table = (
+        mlkit("ngram", "score", "lm.arpa", stdin=(texts / "test.txt").read_bytes())
+        .stdout.decode()
+        .splitlines()
+    )
     assert table[0].split("\t") == ["line", "log10", "tokens", "unknown", "perplexity"]
     assert len(table) == 22
-    text = mlkit("ngram", "generate", "lm.arpa", *"--beam 5 --length 20 --prefix".split(), "the history of").stdout
+    text = mlkit(
+        "ngram", "generate", "lm.arpa", *"--beam 5 --length 20 --prefix".split(), "the history of"
+    ).stdout
     assert text.startswith(b"the history of")
     for index in range(1, 4):
-        mlkit("ngram", "count", "corpus.txt", "--order", "3", "--shard", f"{index}/3", "-o", f"part{index}.counts")
+        mlkit(
+            "ngram",
+            "count",
+            "corpus.txt",
+            "--order",
+            "3",
+            "--shard",
+            f"{index}/3",
+            "-o",
+            f"part{index}.counts",
+        )
     mlkit("ngram", "merge", "part1.counts", "part2.counts", "part3.counts", "-o", "all.counts")
     mlkit("ngram", "train", "--counts", "all.counts", "-o", "same.arpa")
     assert (texts / "same.arpa").read_bytes() == (texts / "lm.arpa").read_bytes()
@@ -51,7 +68,8 @@ def test_conversion_pruning_mixing(mlkit: Run, texts: Path) -> None:
     assert sum(weights) == pytest.approx(1, abs=1e-5)
     assert weights[1] > weights[0]
     info = dict(
-        line.split("\t") for line in mlkit("ngram", "info", "mixed.arpa", "--text", "test.txt").stdout.decode().splitlines()
+        line.split("\t")
+        for line in mlkit("ngram", "info", "mixed.arpa", "--text", "test.txt").stdout.decode().splitlines()
     )
     assert info["order"] == "3"
     pool = (texts / "corpus.txt").read_bytes() + (texts / "test.txt").read_bytes()
@@ -63,7 +81,18 @@ def test_conversion_pruning_mixing(mlkit: Run, texts: Path) -> None:
 
 def test_generation_is_reproducible(mlkit: Run, texts: Path) -> None:
     mlkit("ngram", "train", "corpus.txt", "-o", "lm.bin", "-q")
-    command = ["ngram", "generate", "lm.bin", "-n", "3", "--temperature", "0.9", "--top-p", "0.95", "--scores"]
+    command = [
+        "ngram",
+        "generate",
+        "lm.bin",
+        "-n",
+        "3",
+        "--temperature",
+        "0.9",
+        "--top-p",
+        "0.95",
+        "--scores",
+    ]
     one, again, other = (mlkit(*command, "--seed", seed).stdout for seed in (7, 7, 8))
     assert one == again != other
     best = mlkit("ngram", "generate", "lm.bin", "--beam", "4", "-n", "4", "--json").stdout.splitlines()
@@ -92,7 +121,7 @@ def test_generation_is_reproducible(mlkit: Run, texts: Path) -> None:
 def test_errors_are_one_line(mlkit: Run, texts: Path, arguments: list[str], code: int, message: str) -> None:
     (texts / "empty.txt").write_bytes(b"")
     (texts / "marked.txt").write_text("a b\na <s> b\n")
-    mlkit("ngram", "train", "corpus.txt", "-o", "lm.bin", "-q")
+    train(texts / "lm.bin", TrainSettings(), texts=[texts / "corpus.txt"])
     (texts / "cut.bin").write_bytes((texts / "lm.bin").read_bytes()[:-100])
     done = mlkit("ngram", *arguments, check=False)
     lines = [line for line in done.stderr.decode().splitlines() if not line.startswith("  ")]
