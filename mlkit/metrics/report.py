@@ -242,7 +242,8 @@ def alignment_block(number: int, part: SegmentEdits, score: Score, *, several: b
         columns.append((wanted or stars, word or stars, edit.strip(), str(shift or "")))
     chosen = f", reference {part.reference + 1}" if several else ""
     length = f"{part.average_length:g}"
-    yield f"Segment {number}: TER {score.value:.2f} ({part.edits.total} edits / {length} words{chosen})"
+    edits = f"{part.edits.total} edit{'s' * (part.edits.total != 1)}"
+    yield f"Segment {number}: TER {score.value:.2f} ({edits} / {length} words{chosen})"
     widths = [max(map(len, column)) for column in columns]
     for row, title in enumerate(("REF", "HYP", "EVAL", "SHFT")):
         cells = (column[row].ljust(width) for column, width in zip(columns, widths, strict=True))
