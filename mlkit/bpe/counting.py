@@ -47,7 +47,9 @@ def count_words(
     factors = list(weights) or [1] * len(sources)
     if len(factors) != len(sources):
         raise UsageError(f"{len(factors)} weights for {len(sources)} files")
-    stream = texts.pieces(sources, errors=errors, lossless=kind == "bytes", shard=shard)
+    stream = texts.pieces(
+        sources, errors=errors, lossless=kind == "bytes", shard=shard, chunk_bytes=1 << 20
+    )
     taken, small = texts.split_small(stream, SMALL)
     if small:
         return _count_plain(taken, kind, factors)
@@ -70,29 +72,27 @@ class Counts:
         return add_sorted([*streams, *(_read_spill(file) for file in self._spills)])
 
     def arrays(self) -> Words:
-        """Return the words as arrays for the kernels."""
-        from mlkit.bpe.learn_kernels import Words
-
+        """Return the words as arrays for the kernels, once: the tables are given up."""
         if self.plain is not None:
             return words_from_rows(self.rows())
         if len(self._tables) == 1 and not self._spills:
-            table = self._tables[0]
-            count = table.words.count
-            return Words(table.words.arena, table.words.starts, table.counts[:count].copy())
+            return self._of_table()
         if self._tables and not self._spills:
-            return self._merged(self._tables)
+            first, *others = self._tables
+            self._tables = [first]
+            while others:
+                first.add(others.pop(0))
+            return self._of_table()
         return words_from_rows(self.rows())
 
-    def _merged(self, tables: Sequence[Any]) -> Words:
-        """Add the words of all tables to those of the first, which frees the others."""
+    def _of_table(self) -> Words:
+        """Return the words of the only table, and forget it: learning needs the memory."""
         from mlkit.bpe.learn_kernels import Words
 
-        first, *others = tables
-        for other in others:
-            first.add(other)
-        self._tables = [first]
-        count = first.words.count
-        return Words(first.words.arena, first.words.starts, first.counts[:count].copy())
+        table = self._tables[0]
+        self._tables = []
+        count = table.words.count
+        return Words(table.words.arena, table.words.starts, table.counts[:count].copy())
 
 
 def words_from_rows(rows: Iterable[Count]) -> Words:
