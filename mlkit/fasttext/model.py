@@ -33,7 +33,7 @@ from mlkit.formats.fasttext_bin import (
 
 KIND = "fasttext"
 LABEL_PREFIX = "__label__"
-BLOCK_ROWS = 1 << 15
+BLOCK_ROWS = 1 << 13
 GATHER = 1 << 18  # floats gathered at once: they stay in the cache until they are summed
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mlkit.checkpoint import Checkpoints, StopSignals, load_checkpoint
 from mlkit.embeddings.sampling import alias_table
-from mlkit.errors import UsageError
+from mlkit.errors import MlkitError, UsageError
 from mlkit.fasttext import kernels_dictionary
 from mlkit.fasttext.dictionary import Corpus
 from mlkit.fasttext.model import Model, read_pretrained
@@ -229,11 +229,18 @@ class Loop:
                         state = {"epoch": epoch, "chunk": chunk, "losses": losses, "total": total}
                         saves.save(COMMAND, self.identity, {**state, **self.extra_state}, self.arrays)
                 losses.append(total[0] / total[1] if total[1] else 0.0)
+                if not (np.isfinite(losses[-1]) and self.finite()):
+                    raise MlkitError(f"training diverged in epoch {epoch + 1}", hint="lower --lr")
                 more = self.after_epoch(epoch, losses[-1])
                 epoch, chunk, total = epoch + 1, 0, [0.0, 0.0]
                 if not more:
                     break
         return losses
+
+    def finite(self) -> bool:
+        """Say whether the output matrix holds numbers only."""
+        output = self.arrays.get("output")
+        return output is None or bool(np.isfinite(output.sum(dtype=np.float64)))
 
     def _segment(self, epoch: int, todo: list[Chunk], first: int, last: int) -> Iterator[tuple[float, float]]:
         return map_chunks(

@@ -289,6 +289,7 @@ def test_stop_and_resume_give_the_same_bytes(mlkit, folder, tmp_path, command):
     ("arguments", "stdin", "code", "words"),
     [
         (["predict", "none.bin", "-"], b"", 1, b"none.bin"),
+        (["supervised", "-input", "text.txt", "-output", "m", "-lr", "1e30"], b"", 1, b"diverged"),
         (["test", "text.txt", "text.txt"], b"", 1, b"not a fastText model"),
         (["supervised", "-input", "plain.txt", "-output", "m"], b"", 1, b"no label found"),
         (["supervised", "-input", "-", "-output", "m"], b"", 1, b"empty"),
