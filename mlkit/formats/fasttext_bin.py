@@ -252,7 +252,9 @@ def _read_entries(reader: _Reader, size: int) -> tuple[list[bytes], NDArray[np.i
         found = split(content, position, last + ENTRY_TAIL)[: size - len(words)] if last >= 0 else []
         if not found:
             if position + block >= len(content):
-                raise reader.fault(f"truncated or not a fastText model: {len(words)} of {size} dictionary entries")
+                raise reader.fault(
+                    f"truncated or not a fastText model: {len(words)} of {size} dictionary entries"
+                )
             block *= 4  # a word longer than the block
             continue
         words += found
