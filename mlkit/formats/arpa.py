@@ -11,13 +11,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from mlkit.errors import DataError
 from mlkit.formats import kernels_lm as kernels
+from mlkit.formats.kernels_corpus import count_newlines
 from mlkit.formats.lm_words import BEGIN, END, FIRST_WORD, UNKNOWN, LmVocabulary
 from mlkit.formats.streams import PathLike, display_name
 from mlkit.formats.text_chunks import text_chunks
@@ -171,12 +172,10 @@ class _Reader:
             position = 0
             while position < size:
                 if order and not self.ended:
-                    # up to the next line that begins with a backslash
-                    stop = position if text[position] == 92 else text.find(b"\n\\", position) + 1
-                    stop = size if stop == 0 else stop
+                    stop = _next_marker(text, position)
                     if stop > position:
                         piece = _Piece(data, position, stop, order, line)
-                        line += text.count(b"\n", position, stop)
+                        line += int(count_newlines(data[position:stop], stop - position))
                         if order == 1:
                             self._parse_unigrams(piece)
                         else:
@@ -314,6 +313,12 @@ class _Reader:
         return piece.order, ArpaLevel(grams[:found], values[:found], backoffs[:found])
 
 
-def size_of(levels: Sequence[Any]) -> int:
-    """Return how many n-grams levels have in all."""
-    return sum(len(level.values) for level in levels)
+def _next_marker(text: bytes, position: int) -> int:
+    """Return where the next line begins that starts with a backslash, or the size of the text."""
+    while True:
+        found = text.find(b"\\", position)
+        if found < 0:
+            return len(text)
+        if found == 0 or text[found - 1] == 10:
+            return found
+        position = found + 1

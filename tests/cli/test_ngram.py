@@ -22,7 +22,14 @@ def texts(tmp_path: Path) -> Path:
 
 def test_the_lines_of_the_issue(mlkit: Run, texts: Path) -> None:
     mlkit("ngram", "train", "corpus.txt", "-o", "lm.arpa", "--order", "3")
-    mlkit("ngram", "train", "corpus.txt", "-o", "lm.bin", *"--order 2 --smoothing laplace --alpha 1".split())
+    mlkit(
+        "ngram",
+        "train",
+        "corpus.txt",
+        "-o",
+        "lm.bin",
+        *["--order", "2", "--smoothing", "laplace", "--alpha", "1"],
+    )
     record = json.loads(mlkit("ngram", "perplexity", "lm.bin", "test.txt", "--json").stdout)
     assert record["schema"] == "mlkit.ngram.perplexity"
     assert record["unknown"] == 1
@@ -36,7 +43,7 @@ def test_the_lines_of_the_issue(mlkit: Run, texts: Path) -> None:
     assert table[0].split("\t") == ["line", "log10", "tokens", "unknown", "perplexity"]
     assert len(table) == 22
     text = mlkit(
-        "ngram", "generate", "lm.arpa", *"--beam 5 --length 20 --prefix".split(), "the history of"
+        "ngram", "generate", "lm.arpa", *["--beam", "5", "--length", "20", "--prefix"], "the history of"
     ).stdout
     assert text.startswith(b"the history of")
     for index in range(1, 4):
