@@ -2,17 +2,15 @@
 
 The method is that of Stanford's glove.c: weighted least squares, AdaGrad, clipped gradients, biases that learn at
 rate 1. Two things make it fast: float32 with log x and f(x) computed once, and tiles (see `kernels_glove`) whose
-vectors stay in the cache. Tiles are trained in rounds; those of a round share no group of words and no group of
-contexts (stratified SGD, Gemulla et al. 2011), so threads never meet, and the result does not depend on their number.
+vectors stay in the cache. Blocks of tiles are trained in rounds; those of a round share no words and no contexts
+(stratified SGD, Gemulla et al. 2011), so threads never meet, and the result does not depend on their number.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,7 +18,7 @@ from numpy.typing import NDArray
 
 from mlkit.checkpoint import Checkpoints, StopSignals, load_checkpoint
 from mlkit.embeddings import kernels_glove as kernels
-from mlkit.embeddings.glove_records import Records, Tiles, group_count, sort_into_tiles
+from mlkit.embeddings.glove_records import BLOCK_SIDE, Records, Tiles, group_count, sort_into_tiles
 from mlkit.errors import DataError, UsageError
 from mlkit.progress import Progress, Report, silent
 from mlkit.threads import map_chunks
@@ -201,44 +199,36 @@ class _Run:
         """Run the epochs that are left."""
         while self.epoch < self.settings.epochs and not self.history.stopped_early:
             rng = np.random.default_rng([self.settings.seed, self.epoch])
-            words, contexts = rng.permutation(self.groups), rng.permutation(self.groups)
-            while self.round < self.groups:
-                tasks = np.stack((words, np.roll(contexts, self.round)), axis=1)
-                self.cost += self._train_round(tasks)
+            words, contexts = (rng.permutation(self.groups).reshape(-1, BLOCK_SIDE) for _ in range(2))
+            rounds = len(words)
+            while self.round < rounds:
+                self.cost += self._train_round(_tiles_of_blocks(words, np.roll(contexts, self.round, axis=0)))
                 self.round += 1
-                self._report()
-                if self.checkpoints.due() and self.round < self.groups:
+                self._report(self.round / rounds)
+                if self.checkpoints.due() and self.round < rounds:
                     self._save()
             self._finish_epoch()
             if self.checkpoints.due():
                 self._save()
 
-    def _train_round(self, tasks: NDArray[np.int64]) -> float:
-        """Train tiles that share no rows; return the sum of costs, in the order of the tasks."""
+    def _train_round(self, blocks: NDArray[np.int64]) -> float:
+        """Train blocks of tiles that share no rows; return the sum of costs, in the order of the blocks."""
         tiles, rate, clip = self.tiles, np.float32(self.settings.lr), np.float32(self.settings.clip)
-        costs = np.zeros(len(tasks))
+        costs = np.zeros(blocks.shape[:2])
 
         def work(part: slice) -> None:
             kernels.train_tiles(
-                *self.arrays, tiles.packed, tiles.logs, tiles.factors, tiles.starts, tasks[part], tiles.symmetric,
-                rate, clip, costs[part],
+                *self.arrays, tiles.packed, tiles.logs, tiles.factors, tiles.starts, blocks[part].reshape(-1, 2),
+                tiles.symmetric, rate, clip, costs[part].reshape(-1),
             )  # fmt: skip
 
-        for _ in map_chunks(work, self._parts(tasks), self.threads):
+        one_by_one = [slice(block, block + 1) for block in range(len(blocks))]
+        for _ in map_chunks(work, one_by_one if self.threads > 1 else [slice(None)], self.threads):
             pass
         return float(costs.sum())
 
-    def _parts(self, tasks: NDArray[np.int64]) -> Iterable[slice]:
-        if self.threads == 1:
-            return [slice(0, len(tasks))]
-        load = np.cumsum(self.tiles.load(tasks[:, 0], tasks[:, 1]))
-        parts = 4 * self.threads
-        cuts = np.searchsorted(load, np.arange(1, parts) * (load[-1] / parts)).tolist()
-        edges = sorted({0, *cuts, len(tasks)})
-        return [slice(first, last) for first, last in pairwise(edges)]
-
-    def _report(self) -> None:
-        done = (self.epoch + self.round / self.groups) * self.tiles.records
+    def _report(self, share: float) -> None:
+        done = (self.epoch + share) * self.tiles.records
         history = self.history
         self.progress(
             Report(
@@ -294,6 +284,17 @@ class _Run:
             self._gathered(word_bias[:, :, :1])[:, 0], self._gathered(context_bias[:, :, :1])[:, 0],
             self.history, self.tiles.records, seconds, cpu_seconds,
         )  # fmt: skip
+
+
+def _tiles_of_blocks(words: NDArray[np.int64], contexts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the tiles of each block, int64 [blocks, tiles, 2], in an order in which each shares a side with the next.
+
+    words, contexts: the groups of each block, [blocks, BLOCK_SIDE].
+    """
+    rows = np.arange(BLOCK_SIDE).repeat(BLOCK_SIDE)
+    columns = np.tile(np.arange(BLOCK_SIDE), BLOCK_SIDE).reshape(BLOCK_SIDE, -1)
+    columns[1::2] = columns[1::2, ::-1].copy()
+    return np.ascontiguousarray(np.stack((words[:, rows], contexts[:, columns.reshape(-1)]), axis=2))
 
 
 def _aligned(shape: tuple[int, ...]) -> Matrix:

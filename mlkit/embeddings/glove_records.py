@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +19,10 @@ Floats = npt.NDArray[np.float32]
 Block = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.float64]]
 
 LARGEST_GROUP = 1024  # rows: the vectors of a tile of 1024 x 1024 words stay in the L2 cache
-FEWEST_GROUPS = 32  # so that threads have tiles to share
+FEWEST_GROUPS = 64  # so that threads have tiles to share
+BLOCK_SIDE = (
+    4  # groups: the vectors of 4 x 4 tiles stay in the L3 cache, and a block of them is one piece of work
+)
 _BLOCK = 1 << 20
 
 
@@ -92,16 +94,11 @@ class Tiles:
     records: int
     held: int
 
-    def load(self, groups_of_words: npt.NDArray[np.int64], groups_of_contexts: npt.NDArray[np.int64]) -> Any:
-        """Return the number of records of tiles (g, h)."""
-        g, h = groups_of_words, groups_of_contexts
-        low, high = (np.minimum(g, h), np.maximum(g, h)) if self.symmetric else (g, h)
-        return np.diff(self.starts)[low * self.groups + high]
-
 
 def group_count(words: int) -> int:
-    """Return into how many groups words are dealt; it does not depend on the threads."""
-    return max(FEWEST_GROUPS, -(-words // LARGEST_GROUP))
+    """Return into how many groups words are dealt: whole blocks of them, and independent of the threads."""
+    groups = max(FEWEST_GROUPS, -(-words // LARGEST_GROUP))
+    return -(-groups // BLOCK_SIDE) * BLOCK_SIDE
 
 
 def sort_into_tiles(
