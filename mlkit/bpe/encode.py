@@ -68,7 +68,7 @@ class Encoder:
         """Yield what every piece of text becomes, in order."""
         iterator = map(self._prepare, stream)
         taken, small = texts.split_small(iterator, SMALL)
-        if small or self.plain_only or self.model.foreign:
+        if (small and _has_spaces(taken)) or self.plain_only or self.model.foreign:
             for piece in itertools.chain(taken, iterator):
                 yield self.plain.encode(piece)
             return
@@ -80,6 +80,11 @@ class Encoder:
             yield encoded
             done += size
             progress(Report("encoding", done, unit="bytes"))
+
+
+def _has_spaces(taken: Sequence[Piece]) -> bool:
+    """Say whether the words are of ordinary length: very long ones take plain Python long."""
+    return all(256 * piece.text.count(b" ") + (1 << 16) > len(piece.text) for piece in taken)
 
 
 class _Pool:
