@@ -122,21 +122,22 @@ def test_gradients_are_clipped() -> None:
 
 @needs_jit
 def test_cost_falls_as_in_a_random_order_of_records() -> None:
-    """On so little data random orders differ by 5 % in the first epoch, hence means of three seeds; the benchmark
-    compares with a C program on millions of records."""
+    """On so little data random orders themselves differ by 5 % in the first epoch, hence means over seeds and their
+    standard error there; the benchmark compares with a C program on millions of records."""
     source = records(150, 6000, True)
     cells = in_full(source)
-    found, expected = np.zeros((3, 4)), np.zeros((3, 4))
-    for seed in range(3):
+    found, expected = np.zeros((5, 4)), np.zeros((5, 4))
+    for seed in range(5):
         found[seed] = train_glove(source, Settings(dim=10, epochs=4, seed=seed)).history.losses
         _, model = state(150, 10)
         rng = random.Random(seed)
         for epoch in range(4):
             rng.shuffle(cells)
             expected[seed, epoch] = model.train(cells)
-    difference = found.mean(axis=0) / expected.mean(axis=0) - 1
-    assert abs(difference[0]) < 0.04
-    assert np.abs(difference[1:]).max() < 0.01
+    difference = found.mean(axis=0) - expected.mean(axis=0)
+    error = np.sqrt((found.var(axis=0, ddof=1) + expected.var(axis=0, ddof=1)) / 5)
+    assert abs(difference[0]) < 3 * error[0]
+    assert np.abs(difference[1:] / expected.mean(axis=0)[1:]).max() < 0.01
 
 
 @needs_jit
