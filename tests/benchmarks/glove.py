@@ -280,7 +280,7 @@ def _quality(folder: Path) -> Table:
         "Quality of the tiled order, enwiki.100mb, 53.6 M records, 15 epochs, 2 threads",
         ["order", "cost, epoch 1", "cost, epoch 15", "records/CPU-s", "analogies %", "WS-353"],
         rows,
-        "Almost random: two groups of words, so that a tile holds a quarter of all records, shuffled.",
+        "Almost random: four groups of words, so that a tile holds a sixteenth of all records, shuffled.",
     )
 
 
