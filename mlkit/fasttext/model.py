@@ -26,7 +26,6 @@ from mlkit.formats.fasttext_bin import (
     Ints,
     Matrix,
     QuantMatrix,
-    is_fasttext,
     read_fasttext,
     write_fasttext,
 )
@@ -91,13 +90,18 @@ class Model:
             return buckets.astype(np.int64) + self.word_count, np.ones(len(buckets), bool)
         if not len(self.buckets):
             return np.zeros(0, np.int64), np.zeros(len(buckets), bool)
-        place = np.searchsorted(self.buckets, buckets)
-        place[place == len(self.buckets)] = 0
-        found = self.buckets[place] == buckets
-        place = place[found]
-        if self.bucket_rows is not None:
-            place = self.bucket_rows[place].astype(np.int64)
-        return place + self.word_count, found
+        rows = np.take(self._row_of_bucket, buckets)
+        found = rows >= 0
+        return rows[found].astype(np.int64) + self.word_count, found
+
+    @cached_property
+    def _row_of_bucket(self) -> Ints:
+        """For every bucket its row after the words, or -1."""
+        table = np.full(self.args.bucket, -1, np.int32)
+        assert self.buckets is not None
+        rows = self.bucket_rows
+        table[self.buckets] = np.arange(len(self.buckets)) if rows is None else rows
+        return table
 
     def input_rows(self, rows: NDArray[np.integer]) -> Floats:
         """Return rows of the input matrix: float32 [n, dim]."""
@@ -310,16 +314,32 @@ def _load_native(name: str) -> Model:
         )  # fmt: skip
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"damaged fastText model ({error})", path=name) from error
-    rows = model.args.bucket if model.buckets is None else len(model.buckets)
-    if len(words) != len(model.counts) or model.input.shape[0] < model.word_count + min(rows, 0):
+    if not _fits(model):
         raise ModelError("damaged fastText model: the parts do not fit", path=name)
     return model
 
 
-def looks_like_fasttext(path: str | os.PathLike[str]) -> bool:
-    """Say whether a file begins as fastText's current layout does."""
-    with Path(path).open("rb") as stream:
-        return is_fasttext(stream.read(4))
+def _fits(model: Model) -> bool:
+    """Say whether no look-up can leave the matrices."""
+    words, entries = model.word_count, len(model.counts)
+    if len(model.words) != entries or len(model.kinds) != entries or np.any(model.kinds[words:] == WORD):
+        return False
+    if any(
+        len(matrix.shape) != 2 or matrix.shape[1] != model.args.dim for matrix in (model.input, model.output)
+    ):
+        return False
+    if model.output.shape[0] < (entries - words if model.supervised else words) or model.args.bucket < 0:
+        return False
+    rows = model.input.shape[0] - words
+    if model.buckets is None:
+        return bool(rows >= model.args.bucket)
+    places = np.arange(len(model.buckets)) if model.bucket_rows is None else model.bucket_rows
+    if len(places) != len(model.buckets):
+        return False
+    buckets = model.buckets
+    return not len(buckets) or bool(
+        buckets.min() >= 0 and buckets.max() < model.args.bucket and places.min() >= 0 and places.max() < rows
+    )
 
 
 def read_pretrained(path: str, dim: int) -> tuple[list[bytes], Floats]:

@@ -162,7 +162,7 @@ class Classifier:
         if k < 1 and k != -1:
             raise UsageError("k must be 1 or higher, or -1 for all labels")
         k = self.labels if k == -1 else min(k, self.labels)
-        step = max(1, (1 << 22) // max(1, self.labels))
+        step = max(1, (1 << 19) // max(1, self.labels))
         for start in range(0, len(lines.hidden), step):
             rows = lines.rows[start : start + step]
             scores = self.probabilities(lines.hidden[start : start + step], threshold)
@@ -225,21 +225,22 @@ class _Tree:
 
     def probabilities(self, scores: Floats, threshold: float) -> Floats:
         """Return the leaves' probabilities [lines, leaves] from the inner nodes' scores [lines, leaves - 1]."""
-        right = (1.0 / (1.0 + np.exp(np.minimum(-scores, 88.0)))).astype(np.float32)
-        left = (1.0 - right).astype(np.float32)  # float32 as in the original: it decides which leaves remain
-        logs = np.zeros((len(scores), max(2 * self.leaves - 1, 1)), np.float32)
+        nodes_scores = np.ascontiguousarray(scores.T)  # a node's values for all lines lie together
+        right = np.float32(1) / (np.float32(1) + np.exp(np.minimum(-nodes_scores, np.float32(88))))
+        to_left, to_right = _log(np.float32(1) - right), _log(right)
+        logs = np.zeros((max(2 * self.leaves - 1, 1), len(scores)), np.float32)
         for nodes in self.levels:
-            above = logs[:, self.leaves + nodes]
-            logs[:, self.left[nodes]] = above + _log(left[:, nodes])
-            logs[:, self.right[nodes]] = above + _log(right[:, nodes])
-        leaves = logs[:, : self.leaves].astype(np.float64)
-        found = np.exp(leaves) - EPSILON  # the caller adds what softmax adds
+            above = logs[self.leaves + nodes]
+            logs[self.left[nodes]] = above + to_left[nodes]
+            logs[self.right[nodes]] = above + to_right[nodes]
+        leaves = np.ascontiguousarray(logs[: self.leaves].T)
+        found = np.maximum(np.exp(leaves) - np.float32(EPSILON), 0)  # the caller adds what softmax adds
         found[leaves < np.log(threshold + EPSILON)] = -1
-        return np.maximum(found, np.where(found > -1, 0, -1)).astype(np.float32)
+        return found
 
 
 def _log(values: Floats) -> Floats:
-    logs: Floats = np.log(values.astype(np.float64) + EPSILON).astype(np.float32)
+    logs: Floats = np.log(values + np.float32(EPSILON))
     return logs
 
 

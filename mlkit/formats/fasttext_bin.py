@@ -161,11 +161,6 @@ def read_fasttext(path: str | os.PathLike[str]) -> FastTextFile:
     return file
 
 
-def is_fasttext(start: bytes) -> bool:
-    """Say whether a file that begins so is fastText's current layout."""
-    return start[:4] == struct.pack("<i", MAGIC)
-
-
 def _content(name: str) -> memoryview:
     """Map a plain file; read a compressed one or stdin."""
     from mlkit.formats.streams import open_input
