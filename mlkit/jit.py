@@ -15,6 +15,7 @@ numba's disk cache (wrong numbers, no error); with one signature they cannot.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import platform
@@ -22,7 +23,7 @@ import threading
 import types as python_types
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mlkit.version import __version__
 
@@ -90,6 +91,7 @@ class Kernel:
         self.__doc__ = function.__doc__
         self.__module__ = function.__module__
         self._call: Callable[..., Any] | None = None
+        self._dispatcher: Any = None
         self.cached = True
 
     def __call__(self, *arguments: Any) -> Any:
@@ -99,38 +101,87 @@ class Kernel:
         return call(*arguments)
 
     def compile(self) -> Callable[..., Any]:
-        """Compile the kernel, or load it from the cache, and return the callable."""
+        """Load the kernel from a cache, or compile it, and return the callable."""
         with _lock:
             if self._call is None:
-                self._call = self._compiled()
+                self._call = self._loaded() or self.resolve()
             return self._call
 
-    resolve = compile
+    def resolve(self) -> Any:
+        """Return numba's own object for the kernel: what other kernels that call it are compiled with."""
+        with _lock:
+            if self._dispatcher is None:
+                _resolve_helpers(self.function)
+                self._dispatcher = self.function if jit_disabled() else self._compiled()
+            return self._dispatcher
 
-    def _compiled(self) -> Callable[..., Any]:
-        _resolve_helpers(self.function)
-        if jit_disabled():
-            return self.function
+    def _loaded(self) -> Callable[..., Any] | None:
+        """Return the kernel from the command's own cache, without numba (see native.py)."""
+        path = self._object_file()
+        if path is None or not path.exists():
+            return None
+        from mlkit import native
+
+        result, arguments = parse_arguments(self.signature)
+        return native.load(path, arguments, result)
+
+    def _compiled(self) -> Any:
         numba = _numba()
         signature = parse_signature(self.signature)
         try:
-            dispatcher = self._dispatcher(numba, cache=True)
+            dispatcher = self._make(numba, cache=True)
             _announce_compilation(dispatcher)
             dispatcher.compile(signature)
         except Exception:
             # Full disk, read-only home, damaged cache file: the work goes on without a cache. A fault of the
             # kernel itself is raised by this second attempt.
             self.cached = False
-            dispatcher = self._dispatcher(numba, cache=False)
+            dispatcher = self._make(numba, cache=False)
             dispatcher.compile(signature)
         dispatcher.disable_compile()
+        self._keep(dispatcher)
         return dispatcher
 
-    def _dispatcher(self, numba: Any, *, cache: bool) -> Any:
+    def _make(self, numba: Any, *, cache: bool) -> Any:
         return numba.njit(
             nogil=True, cache=cache, error_model="numpy", boundscheck=False,
             fastmath=set(self.fastmath) if self.fastmath else False,
         )(self.function)  # fmt: skip
+
+    def _keep(self, dispatcher: Any) -> None:
+        """Keep the object code that numba made for its cache, for `_loaded` in later processes."""
+        path = self._object_file()
+        if path is None or not self.cached:
+            return
+        from mlkit import native
+
+        try:
+            (compiled,) = dispatcher.overloads.values()
+            object_code = compiled.library._get_compiled_object()
+            function = compiled.fndesc.llvm_func_name
+        except (AttributeError, ValueError, RuntimeError):
+            return  # another numba: the kernel stays with its cache
+        native.save(path, function, object_code)
+
+    def _object_file(self) -> Path | None:
+        """Return where the command keeps this kernel's object code; None in a library, or when numba is steered."""
+        if not _cache_wanted or jit_disabled():
+            return None
+        from mlkit import native
+
+        versions = native.compiler_versions()
+        if versions is None or not native.usable():
+            return None
+        here = Path(__file__)
+        files = (
+            Path(self.function.__code__.co_filename),
+            here,
+            here.with_name("simd.py"),
+            here.with_name("native.py"),
+        )
+        parts = [self.signature, *sorted(self.fastmath), *versions, *(_source(path) for path in files)]
+        name = f"{self.__module__}.{self.__name__}-{native.fingerprint(parts)}.kernel"
+        return Path(os.environ.get("NUMBA_CACHE_DIR") or cache_directory()) / "objects" / name
 
 
 class Inline:
@@ -217,15 +268,41 @@ def inline(function: Callable[..., Any] | None = None, *, fastmath: frozenset[st
     return Inline(function, fastmath)
 
 
-def parse_signature(text: str) -> Any:
-    """Turn ``"i8(const u8[:], f4[:,:])"`` into a numba signature; every array is C-contiguous."""
-    numba = _numba()
+class Argument(NamedTuple):
+    """One argument of a kernel: a scalar (`dimensions` 0) or a C-contiguous array."""
+
+    kind: str
+    dimensions: int
+    read_only: bool
+
+
+def parse_arguments(text: str) -> tuple[str, list[Argument]]:
+    """Return (result, arguments) of a signature such as ``"i8(const u1[:], f4[:,:])"``."""
     result, _, rest = text.partition("(")
     if not rest.endswith(")"):
         raise ValueError(f"kernel signature without closing parenthesis: {text!r}")
-    arguments = [_parse_type(numba, part) for part in _split_arguments(rest[:-1])]
-    returned = numba.types.void if result in ("", "void") else _parse_type(numba, result)
-    return returned(*arguments)
+    arguments = []
+    for part in _split_arguments(rest[:-1]):
+        name, bracket, shape = part.removeprefix("const ").strip().partition("[")
+        dimensions = shape.count(",") + 1 if bracket else 0
+        arguments.append(Argument(name.strip(), dimensions, part.startswith("const ")))
+    return result.strip() or "void", arguments
+
+
+def parse_signature(text: str) -> Any:
+    """Turn ``"i8(const u1[:], f4[:,:])"`` into a numba signature; every array is C-contiguous."""
+    types = _numba().types
+    result, arguments = parse_arguments(text)
+    numba_types = []
+    for argument in arguments:
+        scalar = getattr(types, _SCALARS[argument.kind])
+        numba_types.append(
+            types.Array(scalar, argument.dimensions, "C", readonly=argument.read_only)
+            if argument.dimensions
+            else scalar
+        )
+    returned = types.void if result == "void" else getattr(types, _SCALARS[result])
+    return returned(*numba_types)
 
 
 def _split_arguments(text: str) -> list[str]:
@@ -240,15 +317,9 @@ def _split_arguments(text: str) -> list[str]:
     return [part.strip() for part in [*parts, current] if part.strip()]
 
 
-def _parse_type(numba: Any, text: str) -> Any:
-    text = text.strip()
-    read_only = text.startswith("const ")
-    name, bracket, shape = text.removeprefix("const ").strip().partition("[")
-    scalar = getattr(numba.types, _SCALARS[name.strip()])
-    if not bracket:
-        return scalar
-    dimensions = shape.count(",") + 1
-    return numba.types.Array(scalar, dimensions, "C", readonly=read_only)
+@functools.cache
+def _source(path: Path) -> str:
+    return path.read_text()
 
 
 def _resolve_helpers(function: Callable[..., Any]) -> None:

@@ -24,6 +24,14 @@ def sum_of_squares(values, count):
     return total
 
 
+@kernel("void(f4[:,:], f4, b1)")
+def fill(matrix, value, wanted):
+    for i in range(matrix.shape[0]):
+        for j in range(matrix.shape[1]):
+            if wanted:
+                matrix[i, j] = value
+
+
 if __name__ == "__main__":
     jit.use_command_cache(announce=lambda text: print(text, file=sys.stderr))
     assert "numba" not in sys.modules

@@ -26,7 +26,8 @@ Matrix = NDArray[np.float32]
 
 FORMATS = ("text", "binary", "glove", "safetensors")
 KIND = "vectors"
-BLOCK = 4 << 20  # bytes read, or numbers written, at a time
+BLOCK = 4 << 20  # bytes read at a time
+WRITTEN = 1 << 17  # numbers written at a time
 _LONGEST_LINE = 1 << 28
 _LARGEST_DIMENSION = 1 << 24
 _FASTTEXT_MODEL = b"\xba\x16\x4f\x2f"
@@ -123,7 +124,7 @@ def save_vectors(
         text = np.frombuffer("\n".join(words).encode("utf-8", "surrogateescape"), np.uint8)
         save_model(path, KIND, {"words": len(words)}, {"vectors": np.asarray(matrix, "f4"), "words": text})
         return
-    rows = max(1, BLOCK // max(1, 4 * matrix.shape[1]))
+    rows = max(1, WRITTEN // max(1, matrix.shape[1]))
     with open_output(path) as stream:
         if chosen != "glove":
             stream.write(f"{len(words)} {matrix.shape[1]}\n".encode())
