@@ -46,7 +46,9 @@ class ArpaWriter:
 
     def begin(self, vocabulary: LmVocabulary, sizes: Sequence[int]) -> None:
         """Write the header."""
-        self._vocabulary = vocabulary
+        self._starts = vocabulary.starts
+        # words are copied eight bytes at a time
+        self._blob = np.concatenate((vocabulary.blob, np.zeros(8, np.uint8)))
         lines = ["\\data\\", *(f"ngram {order}={size}" for order, size in enumerate(sizes, 1)), ""]
         self._stream.write("\n".join(lines).encode())
         self._orders = len(sizes)
@@ -56,10 +58,9 @@ class ArpaWriter:
         if level == 1 and len(grams) >= BEGIN and grams[BEGIN - 1, 0] == BEGIN:
             values = values.copy()
             values[BEGIN - 1] = LOWEST
-        vocabulary = self._vocabulary
-        room = int(kernels.words_size(grams, vocabulary.blob, vocabulary.starts)) + 26 * len(grams)
+        room = int(kernels.words_size(grams, self._blob, self._starts)) + 26 * len(grams) + 8
         out = np.empty(room, np.uint8)
-        size = kernels.format_grams(grams, values, contexts, vocabulary.blob, vocabulary.starts, out)
+        size = kernels.format_grams(grams, values, contexts, self._blob, self._starts, out)
         return out[:size]
 
     def write(self, level: int, prepared: npt.NDArray[np.uint8]) -> None:

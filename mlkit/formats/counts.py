@@ -31,15 +31,17 @@ class TextCountWriter:
     def begin(self, vocabulary: LmVocabulary, sizes: Sequence[int]) -> None:
         """Learn the words."""
         self._vocabulary = vocabulary
+        # words are copied eight bytes at a time
+        self._blob = np.concatenate((vocabulary.blob, np.zeros(8, np.uint8)))
 
     def prepare(self, level: int, grams: Grams, counts: Counts) -> Any:
         """Return the lines of n-grams."""
         vocabulary = self._vocabulary
         whole = counts.astype(np.int64)
         if (whole == counts).all():
-            room = int(kernels.words_size(grams, vocabulary.blob, vocabulary.starts)) + 21 * len(grams)
+            room = int(kernels.words_size(grams, self._blob, vocabulary.starts)) + 21 * len(grams) + 8
             out = np.empty(room, np.uint8)
-            return out[: kernels.format_counts(grams, whole, vocabulary.blob, vocabulary.starts, out)]
+            return out[: kernels.format_counts(grams, whole, self._blob, vocabulary.starts, out)]
         words = vocabulary.words
         lines = (
             " ".join([words[i] for i in gram]) + "\t" + format_count(count) + "\n"

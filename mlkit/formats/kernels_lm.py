@@ -18,6 +18,9 @@ ZERO, ONE, THREE, SEVEN, EIGHT = U8(0), U8(1), U8(3), U8(7), U8(8)
 SHIFT = U8(32)
 MIX, MIX_LENGTH = U8(0xD6E8FEB86659FD93), U8(0x9E3779B97F4A7C15)
 LARGE = 10**17
+TEN, THOUSAND, MILLION, ZERO_DIGIT, BYTE = U8(10), U8(1000), U8(1000000), U8(48), U8(255)
+# the digits of 000 to 999
+TRIPLES = np.array([48 + i // 10**k % 10 for i in range(1000) for k in (2, 1, 0)], np.uint8)
 POWERS = 10.0 ** np.arange(23)
 NEWLINE, SPACE, TAB, RETURN = np.uint8(10), np.uint8(32), np.uint8(9), np.uint8(13)
 
@@ -436,34 +439,49 @@ def write_digits(out, at, value, digits):
 @inline
 def write_number(out, at, value):
     """Write a logarithm with 6 decimals, trailing zeros dropped; return the position after it."""
-    scaled = np.int64(abs(np.float64(value)) * 1e6 + 0.5)
-    if scaled == 0:
-        out[at] = 48
+    scaled = U8(abs(np.float64(value)) * 1e6 + 0.5)
+    if scaled == ZERO:
+        out[U8(at)] = 48
         return at + 1
     if value < 0.0:
-        out[at] = 45
+        out[U8(at)] = 45
         at += 1
-    whole = scaled // 1000000
-    fraction = scaled - whole * 1000000
-    digits = 1
-    power = 10
-    while power <= whole:
-        digits += 1
-        power *= 10
-    at = write_digits(out, at, whole, digits)
-    if fraction:
-        out[at] = 46
-        at = write_digits(out, at + 1, fraction, 6)
-        while out[at - 1] == 48:
+    whole = scaled // MILLION
+    fraction = scaled - whole * MILLION
+    if whole < TEN:
+        out[U8(at)] = np.uint8(whole + ZERO_DIGIT)
+        at += 1
+    else:
+        digits = 1
+        power = TEN
+        while power <= whole:
+            digits += 1
+            power *= TEN
+        at = write_digits(out, at, np.int64(whole), digits)
+    if fraction != ZERO:
+        high = fraction // THOUSAND
+        first, second = high * THREE, (fraction - high * THOUSAND) * THREE
+        out[U8(at)] = 46
+        for k in range(3):
+            out[U8(at + 1 + k)] = TRIPLES[first + U8(k)]
+            out[U8(at + 4 + k)] = TRIPLES[second + U8(k)]
+        at += 7
+        while out[U8(at - 1)] == 48:
             at -= 1
     return at
 
 
 @inline
 def write_word(out, at, blob, start, stop):
-    """Copy a word; return the position after it."""
-    for i in range(stop - start):
-        out[U8(at + i)] = blob[U8(start + i)]
+    """Copy a word; return the position after it. Up to 8 bytes more are copied: both arrays have them."""
+    for i in range(0, stop - start, 8):
+        # eight loads and eight stores become one of each
+        begin, to = U8(start + i), U8(at + i)
+        packed = U8(blob[begin])
+        for k in range(1, 8):
+            packed |= U8(blob[begin + U8(k)]) << U8(8 * k)
+        for k in range(8):
+            out[to + U8(k)] = np.uint8((packed >> U8(8 * k)) & BYTE)
     return at + (stop - start)
 
 
