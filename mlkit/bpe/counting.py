@@ -47,9 +47,7 @@ def count_words(
     factors = list(weights) or [1] * len(sources)
     if len(factors) != len(sources):
         raise UsageError(f"{len(factors)} weights for {len(sources)} files")
-    stream = texts.pieces(
-        sources, errors=errors, lossless=kind == "bytes", shard=shard, chunk_bytes=1 << 20
-    )
+    stream = texts.pieces(sources, errors=errors, lossless=kind == "bytes", shard=shard, chunk_bytes=1 << 20)
     taken, small = texts.split_small(stream, SMALL)
     if small:
         return _count_plain(taken, kind, factors)

@@ -6,18 +6,21 @@ import array
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
 from mlkit.bpe import text as texts
 from mlkit.bpe.alphabet import byte_characters
-from mlkit.bpe.encode import SMALL, load_foreign
+from mlkit.bpe.encode import load_foreign
 from mlkit.bpe.model import SPACE, SUFFIX, BpeModel, token_bytes
 from mlkit.bpe.options import Options
 from mlkit.bpe.text import Piece
 from mlkit.errors import DataError, UsageError
 from mlkit.formats.streams import Errors, PathLike, display_name, open_input
 
+# so many bytes of ids or pieces are decoded in plain Python before numba is worth its import
+SMALL = 4 << 20
 _CHUNK = 1 << 20
 
 
@@ -54,11 +57,12 @@ class Decoder:
 
     def decode_pieces(self, stream: Iterator[Piece]) -> Iterator[bytes | memoryview]:
         """Yield the text of pieces of encoded lines."""
-        taken, small = texts.split_small(stream, SMALL)
-        decode = self._decoder(small)
-        for piece in taken:
-            yield decode(piece)
+        decode = self._decoder(True)
+        done = 0
         for piece in stream:
+            if done <= SMALL < done + len(piece.text):
+                decode = self._decoder(False)
+            done += len(piece.text)
             yield decode(piece)
 
     def _decoder(self, small: bool) -> Callable[[Piece], bytes | memoryview]:
@@ -90,6 +94,10 @@ class Decoder:
 
     def _ids(self, piece: Piece) -> bytes:
         table = self.__dict__.setdefault("_spelled", {str(n).encode(): t for n, t in self._table().items()})
+        if self.model.kind == "bytes":
+            with suppress(KeyError):
+                parts = piece.text.replace(b"\n", b" \n ").split(b" ")
+                return b"".join(map({**table, b"\n": b"\n", b"": b""}.__getitem__, parts))
         out = []
         for number, line in enumerate(piece.text.split(b"\n"), piece.line):
             try:
