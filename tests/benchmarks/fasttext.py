@@ -26,8 +26,8 @@ PEERS = ("gensim",)
 SEEDS = (1, 2, 3)
 
 SETS = [
-    ("cooking", 4, "-lr 1 -epoch 25 -wordNgrams 2 -bucket 200000 -dim 50"),
-    ("cooking", 4, "-lr .5 -epoch 25 -wordNgrams 2 -bucket 200000 -dim 50 -loss ova"),
+    ("cooking", 4, "-lr 1 -epoch 10 -wordNgrams 2 -bucket 200000 -dim 50"),
+    ("cooking", 4, "-lr .5 -epoch 10 -wordNgrams 2 -bucket 200000 -dim 50 -loss ova"),
     ("lid_tatoeba", 4, "-lr .5 -epoch 5 -minn 2 -maxn 4 -dim 16"),
     ("banking77", 2, "-lr 1 -epoch 25 -wordNgrams 2 -dim 100 -bucket 200000"),
     ("dbpedia_14k", 2, "-lr .5 -epoch 5 -wordNgrams 2 -dim 10"),
