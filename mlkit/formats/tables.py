@@ -64,6 +64,9 @@ class Table:
     missing: tuple[str, ...] = MISSING
     absent: float | None = None  # what a column that is not there holds (LibSVM: 0)
     numeric: dict[str, Numbers] = field(default_factory=dict, repr=False, compare=False)
+    coded: dict[str, tuple[NDArray[np.int32], list[str]]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @property
     def names(self) -> list[str]:
@@ -150,27 +153,53 @@ class Table:
         return found, None
 
     def forget(self, name: str) -> None:
-        """Drop the parsed numbers of a column: they are kept until they have been used."""
+        """Drop the parsed form of a column: it is kept until it has been used."""
         self.numeric.pop(name, None)
+        self.coded.pop(name, None)
+
+    def _coded(self, name: str) -> tuple[NDArray[np.int32], list[str]]:
+        """Return a column as places in a list of its distinct values, -1 for missing.
+
+        Blanks and marks of missing values are looked at once per distinct value, not once per row.
+        """
+        import polars as pl
+
+        if name in self.coded:
+            return self.coded[name]
+        series = self.frame[name]
+        if series.dtype not in (pl.String, pl.Categorical):
+            series = series.cast(pl.String)
+        null = series.is_null().to_numpy()
+        physical = series.cast(pl.Categorical).to_physical().cast(pl.Int64).fill_null(0).to_numpy()
+        first = np.full(int(physical.max(initial=0)) + 1, -1, np.int64)
+        rows = np.flatnonzero(~null)
+        first[physical[rows[::-1]]] = rows[::-1]
+        used = np.flatnonzero(first >= 0)
+        words = [word.strip() for word in series[first[used]].cast(pl.String).to_list()]
+        names = [word for word in dict.fromkeys(words) if word not in self.missing]
+        place_of = {word: place for place, word in enumerate(names)}
+        table = np.full(len(first), -1, np.int32)
+        table[used] = [place_of.get(word, -1) for word in words]
+        codes = table[physical]
+        codes[null] = -1
+        self.coded[name] = codes, names
+        return self.coded[name]
 
     def counts(self, name: str) -> list[tuple[str, int]]:
         """Return the values of a column as text with their counts, most frequent first, then by name."""
-        series = self.text(name).drop_nulls()
-        found = series.value_counts()
-        pairs = zip(found[name].to_list(), found["count"].to_list(), strict=True)
-        return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))
+        codes, names = self._coded(name)
+        found = np.bincount(codes[codes >= 0], minlength=len(names)).tolist()
+        return sorted(zip(names, found, strict=True), key=lambda pair: (-pair[1], pair[0]))
 
     def codes(self, name: str, categories: Sequence[str]) -> NDArray[np.int32]:
         """Return the place of every field in `categories`, -1 for missing and for what is not among them."""
-        import polars as pl
-
         if name not in self.frame.columns and self.absent is not None:
             return np.full(self.rows, -1, np.int32)
-        places = pl.Series(range(len(categories)), dtype=pl.Int32)
-        found = self.text(name).replace_strict(
-            pl.Series(list(categories), dtype=pl.String), places, default=-1, return_dtype=pl.Int32
-        )
-        return found.fill_null(-1).to_numpy().astype(np.int32)
+        codes, names = self._coded(name)
+        places = {category: place for place, category in enumerate(categories)}
+        table = np.array([*(places.get(word, -1) for word in names), -1], np.int32)
+        found: NDArray[np.int32] = table[codes]  # -1 takes the last
+        return found
 
     def values(self, name: str) -> list[str]:
         """Return a column as it stands, empty where it is missing."""

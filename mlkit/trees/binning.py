@@ -64,7 +64,7 @@ class Encoder:
                 edges = np.full(255, np.inf)
                 edges[: len(feature.edges)] = feature.edges
                 kernels_bins.bin_numbers(table.numbers(feature.name), edges, out, column)
-                table.forget(feature.name)
+            table.forget(feature.name)
 
         for _ in map_chunks(fill, range(len(self.features)), threads):
             pass
