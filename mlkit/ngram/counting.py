@@ -240,8 +240,8 @@ def choose_vocabulary(
         chosen = [number for number in chosen if words[number] in wanted]
         missing = sorted(wanted - {words[number] for number in chosen})
     chosen.sort(key=words.__getitem__)
-    order = np.argsort(-counts[chosen], kind="stable") if chosen else []
-    chosen = [chosen[place] for place in order]
+    if chosen:
+        chosen = [chosen[place] for place in np.argsort(-counts[chosen], kind="stable").tolist()]
     if vocab_size is not None:
         chosen = chosen[: max(vocab_size, 0)]
     numbers = np.full(len(words), UNKNOWN, np.int32)

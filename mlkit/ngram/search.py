@@ -119,7 +119,8 @@ class Tables:
     @classmethod
     def build(cls, levels: list[tuple[Grams, npt.NDArray[np.uint64]]], threads: int = 1) -> Tables:
         """Build the tables of (n-grams, values) of the orders from 2 on."""
-        pieces: list[Rows] = []
+        # the rows at the end of a table that are not ideal places are few; what is not touched takes no memory
+        table = np.empty((sum(int(len(grams) * (ROOM + 1)) + 8 for grams, _ in levels) + 1, 2), np.uint64)
         offsets, sizes, at = [0], [0], 0
         for grams, values in levels:
             builder = TableBuilder(len(grams))
@@ -133,10 +134,9 @@ class Tables:
             offsets.append(at)
             sizes.append(builder.size)
             for rows in builder.rows(threads):
-                pieces.append(rows)
+                table[at : at + len(rows)] = rows
                 at += len(rows)
-        table = np.concatenate(pieces) if pieces else np.zeros((1, 2), np.uint64)
-        return cls(table, [*offsets, at], sizes)
+        return cls(table[: max(at, 1)], [*offsets, at], sizes)
 
     def look_up(self, grams: Grams) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:
         """Return the values of n-grams (of 2 words or more) and whether they are there."""
