@@ -266,21 +266,6 @@ def read_level(offsets, words, parents, level, grams):
             entry = np.int64(parents[at])
 
 
-@kernel("void(const i8[:], const u4[:], const u4[:], i8, i8, i8, u8[:,:])")
-def pack_level(offsets, words, parents, level, bits, fields, rows):
-    """Write the rows of the entries of a level (from 1)."""
-    for i in range(offsets[level] - offsets[level - 1]):
-        for c in range(rows.shape[1]):
-            rows[i, c] = ZERO
-        entry = np.int64(i)
-        for step in range(level):
-            at = offsets[level - 1 - step] + entry
-            f = level - 1 - step
-            column = f // fields
-            rows[i, column] |= U8(words[at]) << U8(bits * (fields - 1 - (f - column * fields)))
-            entry = np.int64(parents[at])
-
-
 @kernel("void(const i8[:], const u4[:], const u4[:], i8, const i4[:], i8[:])")
 def count_contexts(offsets, words, parents, level, part_of, counts):
     """Count the entries of a level (from 2) by the part of the last word of their context."""

@@ -274,33 +274,6 @@ def count_components(ids, order, offsets, sizes, table, values, words, word_tota
             totals[1] = word_totals[BEGIN]
 
 
-@kernel(
-    "void(const i4[:,:], const i8[:], const i8[:], const u8[:,:], const f4[:,:], const f4[:], const f4[:], f8, f8[:])"
-)
-def score_grams(grams, offsets, sizes, table, values, words, word_backoffs, missing, out):
-    """Write log10 p of the last word of every n-gram given the words before it (-1: nothing, at the front)."""
-    order = grams.shape[1]
-    for i in range(grams.shape[0]):
-        hashed = extend_hash(ZERO, grams[i, order - 1])
-        total = np.float64(words[grams[i, order - 1]])
-        context = ZERO
-        for k in range(1, min(order, offsets.size - 1)):
-            before = grams[i, order - 1 - k]
-            if before < 0:
-                break
-            hashed = extend_hash(hashed, before)
-            context = extend_hash(context, before)
-            row = find(table, offsets[k], sizes[k], hashed)
-            if row >= 0:
-                total = np.float64(values[row, 2])
-            elif k == 1:
-                total += np.float64(word_backoffs[before])
-            else:
-                held = find(table, offsets[k - 1], sizes[k - 1], context)
-                total += np.float64(values[held, 3]) if held >= 0 else missing
-        out[i] = total
-
-
 @kernel("void(const i4[:,:], i8, i8, const u8[:,:], u8[:], b1[:])")
 def look_up_grams(grams, offset, size, table, values, found):
     """Write the value of every n-gram in the table of its order, and whether it is there."""

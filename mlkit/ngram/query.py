@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mlkit.errors import UsageError
 from mlkit.formats.lm_words import END, UNKNOWN
 from mlkit.formats.streams import Errors, PathLike
 from mlkit.formats.text_chunks import Chunk, Places, clean, text_chunks
@@ -38,20 +37,6 @@ def score_ids(model: LanguageModel, ids: Ids) -> tuple[Floats, npt.NDArray[np.in
         else:
             kernels_search.score_backoff(*common, settings.missing, settings.closed, out, matched)
     return out, matched
-
-
-def score_grams(model: LanguageModel, grams: Ids) -> Floats:
-    """Return log10 p(last word | words before it) of n-grams int32[n, k]; -1 stands for no word, at the front."""
-    out = np.empty(len(grams))
-    tables, settings = model.tables, model.settings
-    if settings.kind == ADDITIVE:
-        raise UsageError("an additive model has no back-off weights; choose another smoothing")
-    with np.errstate(over="ignore"):
-        kernels_search.score_grams(
-            np.ascontiguousarray(grams), tables.offsets, tables.sizes, tables.table, tables.values,
-            model.word_values, model.word_contexts, settings.missing, out,
-        )  # fmt: skip
-    return out
 
 
 @dataclass
