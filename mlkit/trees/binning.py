@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -212,27 +213,29 @@ def _close_greedy(ends: NDArray[np.int64], max_bins: int) -> NDArray[np.int64]:
     rest_bins = max_bins - int(big.sum())
     rest_rows = total - int(counts[big].sum())
     share = rest_rows / rest_bins if rest_bins else np.inf
-    next_big = np.append(np.flatnonzero(big), len(ends))
+    is_big = big.tolist()
+    next_big = [*np.flatnonzero(big).tolist(), len(ends)]
+    upto = ends.tolist()
     closed: list[int] = []
     place = 0
     before = 0
-    while place < len(ends) and len(closed) < max_bins - 1:
-        if big[place]:
+    while place < len(upto) and len(closed) < max_bins - 1:
+        if is_big[place]:
             last = place
         else:
-            last = int(np.searchsorted(ends, before + share))
-            stop = int(next_big[np.searchsorted(next_big, place)])
+            last = bisect_left(upto, before + share)
+            stop = next_big[bisect_left(next_big, place)]
             if last >= stop - 1:
                 # a frequent value follows: close before it, unless what is there is less than half a share
-                half = ends[stop - 1] - before >= max(1.0, 0.5 * share)
-                last = stop - 1 if half or stop == len(ends) else stop
-            last = min(last, len(ends) - 1)
+                half = upto[stop - 1] - before >= max(1.0, 0.5 * share)
+                last = stop - 1 if half or stop == len(upto) else stop
+            last = min(last, len(upto) - 1)
         closed.append(last)
-        if not big[last]:
+        if not is_big[last]:
             rest_bins -= 1
-            rest_rows -= int(ends[last]) - before
+            rest_rows -= upto[last] - before
             share = rest_rows / rest_bins if rest_bins > 0 else np.inf
-        before = int(ends[last])
+        before = upto[last]
         place = last + 1
     return np.array(closed, np.int64)
 

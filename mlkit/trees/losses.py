@@ -14,6 +14,7 @@ from mlkit.errors import DataError
 
 Reals = NDArray[np.float64]
 Pairs = NDArray[np.float32]
+ONE = np.ones(1)  # the hessian of losses that have a constant one
 BLOCK = 1 << 14  # rows at a time: temporaries stay in the cache
 
 
@@ -55,7 +56,10 @@ class Loss(ABC):
                 gradients = gradients * weights[rows]
                 hessians = hessians * weights[rows]
             out[:, rows, 0] = gradients
-            out[:, rows, 1] = hessians
+            if weights is not None or not self.constant_hessian:
+                out[:, rows, 1] = hessians
+        if weights is None and self.constant_hessian:
+            out[:, :, 1] = 1.0
 
     def value(self, scores: Reals, target: Reals, weights: Reals | None) -> float:
         """Return the weighted mean loss."""
@@ -123,7 +127,7 @@ class Squared(Loss):
         return np.array([np.average(target, weights=weights)])
 
     def _pairs(self, scores: Reals, target: Reals) -> tuple[Reals, Reals]:
-        return scores - target, np.ones_like(scores)
+        return scores - target, ONE
 
     def _losses(self, scores: Reals, target: Reals) -> Reals:
         losses: Reals = (scores[0] - target) ** 2
@@ -144,7 +148,7 @@ class Quantile(Loss):
 
     def _pairs(self, scores: Reals, target: Reals) -> tuple[Reals, Reals]:
         alpha = self.percentile or 0.5
-        return np.where(scores >= target, 1 - alpha, -alpha), np.ones_like(scores)
+        return np.where(scores >= target, 1 - alpha, -alpha), ONE
 
     def _losses(self, scores: Reals, target: Reals) -> Reals:
         alpha = self.percentile or 0.5
@@ -162,7 +166,7 @@ class Absolute(Quantile):
         super().__init__(0.5)
 
     def _pairs(self, scores: Reals, target: Reals) -> tuple[Reals, Reals]:
-        return np.sign(scores - target), np.ones_like(scores)
+        return np.sign(scores - target), ONE
 
     def _losses(self, scores: Reals, target: Reals) -> Reals:
         losses: Reals = np.abs(scores[0] - target)
