@@ -72,6 +72,6 @@ class Stopped(BaseException):
     """
 
     def __init__(self, signal_number: int, message: str | None = None) -> None:
-        super().__init__(message or f"stopped by signal {signal_number}")
+        super().__init__(message)
         self.signal_number = signal_number
         self.message = message

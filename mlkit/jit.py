@@ -16,9 +16,7 @@ numba's disk cache (wrong numbers, no error); with one signature they cannot.
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
-import platform
 import threading
 import types as python_types
 from collections.abc import Callable, Iterator
@@ -61,6 +59,9 @@ def cache_directory() -> Path:
 
     Nodes of a cluster share a home but not a CPU: the processor's flags are part of the name.
     """
+    import hashlib
+    import platform
+
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

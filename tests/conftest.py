@@ -20,7 +20,8 @@ def command_environment(changes: dict[str, str | None] | None = None) -> dict[st
     """Return the environment for a child: plain output, no settings of the user's."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MLKIT_")}
     environment.update({"COLUMNS": "100", "NO_COLOR": "1", "PYTHONWARNINGS": "error"})
-    environment.pop("NUMBA_DISABLE_JIT", None)
+    for name in ("NUMBA_DISABLE_JIT", "PYTHONDONTWRITEBYTECODE"):
+        environment.pop(name, None)
     for name, value in (changes or {}).items():
         if value is None:
             environment.pop(name, None)

@@ -7,6 +7,7 @@ table below. Every command made with `App` has ``--config``, ``--print-config``,
 from __future__ import annotations
 
 import importlib
+import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from typer.main import get_command
 
 from mlkit.cli import config
 from mlkit.cli.output import out
+from mlkit.errors import Stopped
 
 VECTORS, MODELS, TEXT, METRICS, TABLES, TOOLS = (
     "Word vectors", "Language models", "Text", "Metrics", "Tables", "Tools",
@@ -52,8 +54,12 @@ COMMANDS: dict[str, Entry] = {
     ),
     "vectors": Entry("mlkit.cli.vectors", "Query, evaluate and convert word vectors.", VECTORS),
     "ngram": Entry("mlkit.cli.ngram", "Count n-grams, train and use n-gram language models.", MODELS),
-    "bag": Entry("mlkit.cli.bag", "Bagging, random forests and extremely randomised trees on tables.", TABLES),
-    "impute": Entry("mlkit.cli.impute", "Fill the missing values of a table, or delete rows that have any.", TABLES),
+    "bag": Entry(
+        "mlkit.cli.bag", "Bagging, random forests and extremely randomised trees on tables.", TABLES
+    ),
+    "impute": Entry(
+        "mlkit.cli.impute", "Fill the missing values of a table, or delete rows that have any.", TABLES
+    ),
     "resample": Entry(
         "mlkit.cli.resample", "Sample the rows of a table: balance classes, split into parts.", TABLES
     ),
@@ -65,6 +71,7 @@ COMMANDS: dict[str, Entry] = {
     ),
     "table": Entry("mlkit.cli.table", "Look at a table.", TABLES),
     "boost": Entry("mlkit.cli.boost", "Boosted trees on tables: gradient boosting and AdaBoost.", TABLES),
+    "net": Entry("mlkit.cli.net", "Neural networks on tables and labelled text.", TABLES),
     "warm": Entry("mlkit.cli.warm", "Compile every kernel ahead of time.", TOOLS),
 }
 
@@ -116,7 +123,11 @@ class Command(TyperCommand):
         if common["print_config"]:
             out.line(config.effective(self.params, ctx.params).rstrip("\n"))
             return None
-        return super().invoke(ctx)
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # Typer would exit with 1; a reader that has gone ends us as it ends any C tool
+            raise Stopped(signal.SIGPIPE) from None
 
 
 class Group(TyperGroup):

@@ -11,10 +11,8 @@ from __future__ import annotations
 import errno
 import io
 import os
-import secrets
 import stat
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -210,6 +208,8 @@ def expand_sources(sources: Sequence[PathLike]) -> list[str]:
 
 def spool_to_file(path: PathLike, directory: PathLike | None = None) -> BinaryIO:
     """Return a seekable file with the decompressed content of `path`; it has no name and vanishes when closed."""
+    import tempfile
+
     spool = cast(BinaryIO, tempfile.TemporaryFile(dir=directory))
     with open_input(path) as stream:
         while data := stream.read(CHUNK):
@@ -330,7 +330,7 @@ def _new_file_mode(target: Path) -> int:
 
 
 def _temporary_name(target: Path) -> Path:
-    return target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.tmp")
+    return target.with_name(f".{target.name[:100]}.{os.urandom(6).hex()}.tmp")
 
 
 class _AtomicFile:
