@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import sys
 import tempfile
@@ -135,6 +136,7 @@ def quality(problem: Problem, predictions: Any) -> dict[str, Any]:
 
 def run() -> Iterator[Table]:
     """Yield the tables; ``--gradient``, ``--forest``, ``--process`` choose among them."""
+    os.environ["OMP_NUM_THREADS"] = "1"  # before scikit-learn loads its OpenMP
     from threadpoolctl import threadpool_limits
 
     chosen = [part for part in ("gradient", "forest", "process") if f"--{part}" in sys.argv] or [
