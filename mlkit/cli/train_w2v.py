@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -35,28 +35,6 @@ class Loss(StrEnum):
     hs = "hs"
 
 
-class Format(StrEnum):
-    """Kinds of vector files."""
-
-    text = "text"
-    binary = "binary"
-    glove = "glove"
-    safetensors = "safetensors"
-
-
-def _whole(name: str, help: str, panel: str = MODEL, default: Any = True) -> Any:
-    """Declare an option for a whole number from 1 on."""
-    return typer.Option(name, min=1, metavar="N", help=help, rich_help_panel=panel, show_default=default)
-
-
-def _number(name: str, help: str, default: Any = True, panel: str = MODEL) -> Any:
-    return typer.Option(name, metavar="X", help=help, rich_help_panel=panel, show_default=default)
-
-
-def _file(name: str, help: str, panel: str) -> Any:
-    return typer.Option(name, metavar="FILE", help=help, rich_help_panel=panel)
-
-
 @app.command()
 def train_w2v(
     corpus: Annotated[
@@ -69,7 +47,7 @@ def train_w2v(
         ),
     ],
     format: Annotated[
-        Format | None,
+        options.VectorFormat | None,
         typer.Option(
             "--format", help="Kind of file.", show_default="by suffix: .bin, .glove, .safetensors, else text"
         ),
@@ -81,51 +59,60 @@ def train_w2v(
     loss: Annotated[
         Loss, typer.Option("--loss", rich_help_panel=MODEL, help="Negative sampling or hierarchical softmax.")
     ] = Loss.ns,
-    dim: Annotated[int, _whole("--dim", "Dimensions.")] = 100,
+    dim: Annotated[int, options.whole("--dim", "Dimensions.", MODEL)] = 100,
     window: Annotated[
-        int | None, _whole("--window", "Largest distance between words.", default="10, or 5 for cbow")
+        int | None, options.whole("--window", "Largest distance between words.", MODEL, "10, or 5 for cbow")
     ] = None,
-    negative: Annotated[int, _whole("--negative", "Noise words per centre word.")] = 5,
-    ns_exponent: Annotated[float, _number("--ns-exponent", "Noise goes by count to this power.")] = 0.75,
+    negative: Annotated[int, options.whole("--negative", "Noise words per centre word.", MODEL)] = 5,
+    ns_exponent: Annotated[
+        float, options.number("--ns-exponent", "Noise goes by count to this power.", MODEL)
+    ] = 0.75,
     share_negatives: Annotated[
-        int, _whole("--share-negatives", "Centre words with the same noise words: faster, less exact.")
+        int,
+        options.whole(
+            "--share-negatives", "Centre words with the same noise words: faster, less exact.", MODEL
+        ),
     ] = 1,
     sample: Annotated[
-        float, _number("--sample", "Words with a larger share of the text are thinned out (0: none).")
+        float,
+        options.number("--sample", "Words with a larger share of the text are thinned out (0: none).", MODEL),
     ] = 1e-3,
-    epochs: Annotated[int, _whole("--epochs", "Passes over the text.")] = 5,
+    epochs: Annotated[int, options.whole("--epochs", "Passes over the text.", MODEL)] = 5,
     lr: Annotated[
-        float | None, _number("--lr", "Learning rate at the start.", "0.025, or 0.05 for cbow")
+        float | None, options.number("--lr", "Learning rate at the start.", MODEL, "0.025, or 0.05 for cbow")
     ] = None,
     min_lr: Annotated[
-        float | None, _number("--min-lr", "Learning rate at the end (it falls linearly).", "lr / 10000")
+        float | None,
+        options.number("--min-lr", "Learning rate at the end (it falls linearly).", MODEL, "lr / 10000"),
     ] = None,
-    min_count: Annotated[int, _whole("--min-count", "Leave out rarer words.", TEXT)] = 5,
+    min_count: Annotated[int, options.whole("--min-count", "Leave out rarer words.", TEXT)] = 5,
     max_vocab: Annotated[
-        int | None, _whole("--max-vocab", "Keep the N most frequent words.", TEXT, "all")
+        int | None, options.whole("--max-vocab", "Keep the N most frequent words.", TEXT, "all")
     ] = None,
     lower: Annotated[
         bool, typer.Option("--lower", help="Lowercase the text.", show_default=False, rich_help_panel=TEXT)
     ] = False,
     vocab: Annotated[
-        str | None, _file("--vocab", "Words and counts of 'mlkit vocab', instead of counting.", TEXT)
+        str | None, options.file("--vocab", "Words and counts of 'mlkit vocab', instead of counting.", TEXT)
     ] = None,
     encoded: Annotated[
-        str | None, _file("--encoded", "Keep the encoded text here, or use it if it is there.", TEXT)
+        str | None, options.file("--encoded", "Keep the encoded text here, or use it if it is there.", TEXT)
     ] = None,
     init: Annotated[
-        str | None, _file("--init", "Begin with these vectors; new words are added.", TEXT)
+        str | None, options.file("--init", "Begin with these vectors; new words are added.", TEXT)
     ] = None,
     save_output_vectors: Annotated[
-        str | None, _file("--save-output-vectors", "Write the output vectors, too (--loss ns).", MODEL)
+        str | None, options.file("--save-output-vectors", "Write the output vectors, too (--loss ns).", MODEL)
     ] = None,
-    valid: Annotated[str | None, _file("--valid", "Held-out text to compute the loss of.", HELD_OUT)] = None,
+    valid: Annotated[
+        str | None, options.file("--valid", "Held-out text to compute the loss of.", HELD_OUT)
+    ] = None,
     valid_every: Annotated[
-        float, _number("--valid-every", "How often, in epochs; 0.25 is four times an epoch.", panel=HELD_OUT)
+        float, options.number("--valid-every", "How often, in epochs; 0.25 is four times an epoch.", HELD_OUT)
     ] = 1.0,
     patience: Annotated[
         int | None,
-        _whole("--patience", "Stop after N held-out losses without a new best.", HELD_OUT, "never"),
+        options.whole("--patience", "Stop after N held-out losses without a new best.", HELD_OUT, "never"),
     ] = None,
     seed: options.Seed = 1,
     threads: options.Threads = None,
@@ -182,7 +169,7 @@ def train_w2v(
     _tell(trained, json, settings, corpus, output)
 
 
-def _write(trained: Trained, output: str, format: Format | None, outputs: str | None) -> None:
+def _write(trained: Trained, output: str, format: options.VectorFormat | None, outputs: str | None) -> None:
     from mlkit.formats.vectors import save_vectors
 
     kind = format.value if format else None
@@ -198,10 +185,7 @@ def _tell(trained: Trained, json: bool, settings: Settings, corpus: list[str], o
     if not record.losses:
         out.warn("no word has a neighbour: the vectors are as they were at the start")
     loss = f"loss {record.losses[-1]:.4f}, " if record.losses else ""
-    out.words(
-        f"{len(trained.words):,} words, {loss}"
-        f"{record.words / max(record.seconds, 1e-9):,.0f} words/s"
-    )
+    out.words(f"{len(trained.words):,} words, {loss}{record.words / max(record.seconds, 1e-9):,.0f} words/s")
     if json:
         summary = {
             "words": len(trained.words), "losses": record.losses, "valid_losses": record.valid_losses,
