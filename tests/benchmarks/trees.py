@@ -245,7 +245,8 @@ def forests() -> Table:
             peer = quality(problem, theirs.predict_proba(v) if classes else theirs.predict(v))[metric]
             close = found >= peer - 0.003 if classes else found <= 1.005 * peer
             rows.append([
-                name, kind, f"{mine:.2f}", f"{other:.2f}", ratio(mine, other), f"<= {bound}x", verdict(mine <= bound * other),
+                name, kind, f"{mine:.2f}", f"{other:.2f}", ratio(mine, other), f"<= {bound}x",
+                verdict(mine <= bound * other),
                 f"{found:.5g}", f"{peer:.5g}", verdict(close),
             ])  # fmt: skip
             print(rows[-1], file=sys.stderr, flush=True)
