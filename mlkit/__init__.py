@@ -17,6 +17,7 @@ ROOMS = (
     "fasttext",
     "formats",
     "metrics",
+    "nets",
     "ngram",
     "plots",
     "stacking",

@@ -1,19 +1,20 @@
-"""`mlkit lr-find`: a learning-rate range test on a stream, a curve, or any command."""
+"""`mlkit lr-find`: a learning-rate range test on our trainers, a stream, a curve, or any command."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mlkit.cli import options
 from mlkit.cli.output import is_terminal, out
-from mlkit.cli.registry import App
+from mlkit.cli.registry import App, Command
 
 if TYPE_CHECKING:
     from mlkit.lr_find import Curve, Suggestion
+    from mlkit.lr_find.trainers import Test
     from mlkit.progress import Progress
 
 app = App(help="Find a learning rate by a range test.")
@@ -28,15 +29,32 @@ class Schedule(StrEnum):
     linear = "linear"
 
 
-def _number(name: str, help: str, panel: str = TEST) -> typer.models.OptionInfo:
-    option: typer.models.OptionInfo = typer.Option(name, metavar="X", help=help, rich_help_panel=panel)
-    return option
+def _number(name: str, help: str, default: Any = True) -> Any:
+    return typer.Option(name, metavar="X", help=help, rich_help_panel=TEST, show_default=default)
 
 
-@app.command()
+class WithTrainer(Command):
+    """A command that hands what it does not know to the trainer that the call names."""
+
+    def make_context(self, info_name: Any, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Take our own options out of the arguments when a trainer is named."""
+        from mlkit.cli.lr_find_trainers import split_arguments
+
+        ours, trainer = split_arguments(args, self.params)
+        context = super().make_context(info_name, [*ours, *trainer[:1]], parent=parent, **extra)
+        context.obj = trainer
+        return context
+
+
+@app.command(cls=WithTrainer)
 def lr_find(
+    context: typer.Context,
     source: Annotated[
-        str, typer.Argument(help="Lines of 'rate<TAB>loss' or a saved curve: a file, or '-' for stdin.")
+        str,
+        typer.Argument(
+            help="train-w2v, train-glove, fasttext, net or boost with its own options; or lines of 'rate<TAB>loss', "
+            "or a saved curve: a file, '-' for stdin."
+        ),
     ] = "-",
     command: Annotated[
         str | None,
@@ -50,8 +68,8 @@ def lr_find(
             "--pattern", metavar="REGEX", help="The loss in the command's output.", show_default="last number"
         ),
     ] = None,
-    start: Annotated[float, _number("--start", "First rate (with --command).")] = 1e-7,
-    end: Annotated[float, _number("--end", "The rate to grow towards.")] = 10.0,
+    start: Annotated[float | None, _number("--start", "First rate.", "1e-7; a trainer's own")] = None,
+    end: Annotated[float | None, _number("--end", "The rate to grow towards.", "10; a trainer's own")] = None,
     steps: Annotated[
         int, typer.Option("--steps", min=2, metavar="N", help="Rates to try.", rich_help_panel=TEST)
     ] = 100,
@@ -91,10 +109,13 @@ def lr_find(
 
     The rate grows from step to step until the loss diverges; every tool's rule then suggests a rate: steepest descent
     on the logarithmic axis (steep), fastai's valley and slide, a tenth of the minimum, Smith's pair for cyclic
-    schedules, torch-lr-finder's and Lightning's.
+    schedules, torch-lr-finder's and Lightning's. Options that are not listed here go to the trainer; every repeat
+    trains a fresh model, and nothing is written.
 
     \b
     Example:
+      mlkit lr-find train-w2v corpus.txt --dim 50 --min-count 1 --plot curve.svg
+      mlkit lr-find net train.csv --target income --print steep
       mlkit lr-find --command 'awk "BEGIN { x = log({lr}); print (x + 3) ^ 2 + {lr} }"' --steps 60
       LR=$(mlkit lr-find curve.tsv --print steep)
     """
@@ -108,7 +129,9 @@ def lr_find(
         raise UsageError(f"--print {print_rule}: the rules are {', '.join(RULES)}")
     if not 0 <= beta < 1:
         raise UsageError(f"--beta must be from 0 to less than 1, not {beta:g}")
-    curves = _curves(source, command, pattern, (start, end, steps, schedule), repeats, beta, diverge)
+    source_of_points = _points(source, command, pattern, context.obj)
+    low, high = _range(source if context.obj else "", start, end)
+    curves = _curves(source_of_points, (low, high, steps, schedule), repeats, beta, diverge)
     if curve is not None:
         lines = ["\t".join(row) for row in table_rows(curves)]
         write_text(curve, ["rate\tloss\tsmoothed\trepeat", *lines])
@@ -132,14 +155,34 @@ def lr_find(
         )
 
 
-def _curves(
-    source: str, command: str | None, pattern: str | None, grid: tuple[float, float, int, Schedule], repeats: int,
-    beta: float, diverge: float,
-) -> list[Curve]:  # fmt: skip
-    from mlkit.lr_find import record, rising_rates
-    from mlkit.lr_find.sources import points_from_command, points_from_file
+def _range(trainer: str, start: float | None, end: float | None) -> tuple[float, float]:
+    from mlkit.lr_find.trainers import RANGES
 
-    if command is None:
+    low, high = RANGES.get(trainer, (1e-7, 10.0))
+    return low if start is None else start, high if end is None else end
+
+
+def _points(source: str, command: str | None, pattern: str | None, trainer: list[str]) -> Test | str:
+    """Return what makes points for rates, or the name of a file that holds them."""
+    from mlkit.lr_find.sources import points_from_command
+
+    if command is not None:
+        text = command
+        return lambda rates, repeat: points_from_command(text, rates, pattern)
+    if trainer:
+        from mlkit.cli.lr_find_trainers import trainer_test
+
+        return trainer_test(trainer)
+    return source
+
+
+def _curves(
+    source: Test | str, grid: tuple[float, float, int, Schedule], repeats: int, beta: float, diverge: float
+) -> list[Curve]:
+    from mlkit.lr_find import record, rising_rates
+    from mlkit.lr_find.sources import points_from_file
+
+    if isinstance(source, str):
         return [record(points_from_file(source), beta=beta, diverge=diverge)]
     start, end, steps, schedule = grid
     rates = rising_rates(start, end, steps, schedule.value).tolist()
@@ -147,7 +190,7 @@ def _curves(
     with out.progress("Range test") as progress:
         for repeat in range(repeats):
             stage = f"repeat {repeat + 1}" if repeats > 1 else "trying rates"
-            points = _watched(points_from_command(command, rates, pattern), stage, steps, progress)
+            points = _watched(source(rates, repeat), stage, steps, progress)
             curves.append(record(points, beta=beta, diverge=diverge, wanted=steps))
     return curves
 

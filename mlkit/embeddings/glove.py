@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -141,6 +142,30 @@ def train_glove(
     wall, cpu = time.perf_counter(), time.process_time()
     run.train()
     return run.result(time.perf_counter() - wall, time.process_time() - cpu)
+
+
+def sweep(
+    records: Records, settings: Settings, rates: Sequence[float], tmp_dir: str | None = None
+) -> Iterator[tuple[float, float]]:
+    """Yield (rate, mean cost) while training a fresh model, one round of blocks per rate: a range test."""
+    tiles = sort_into_tiles(
+        records, x_max=settings.x_max, alpha=settings.alpha, seed=settings.seed, tmp_dir=tmp_dir
+    )
+    if not tiles.records:
+        raise DataError("there are no co-occurrences to learn from")
+    run = _Run(tiles, records.words, settings, 1, Checkpoints(None, 0, StopSignals()), {}, silent)
+    run.begin(None)
+    rounds = run.groups // BLOCK_SIDE
+    for number in range(-rounds, len(rates)):
+        # an epoch at the first rate comes before: the biases, which learn fast at any rate, settle in it
+        rate = rates[max(number, 0)]
+        run.settings = replace(settings, lr=rate)
+        rng = np.random.default_rng([settings.seed, number // rounds + 1])
+        words, contexts = (rng.permutation(run.groups).reshape(-1, BLOCK_SIDE) for _ in range(2))
+        blocks = _tiles_of_blocks(words, np.roll(contexts, number % rounds, axis=0))
+        cost = run._train_round(blocks) / max(tiles.records_of(blocks), 1)
+        if number >= 0:
+            yield rate, cost
 
 
 class _Run:

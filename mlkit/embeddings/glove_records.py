@@ -94,6 +94,17 @@ class Tiles:
     records: int
     held: int
 
+    def records_of(self, blocks: npt.NDArray[np.int64]) -> int:
+        """Return how many records the training of these tiles [..., 2] visits (both directions of a symmetric pair)."""
+        g, h = blocks.reshape(-1, 2).T
+        if self.symmetric:
+            low, high = np.minimum(g, h), np.maximum(g, h)
+            sizes = np.diff(self.starts)
+            same = g[g == h]
+            twice = int(sizes[same * self.groups + same].sum())
+            return int(sizes[low * self.groups + high].sum() + twice + sizes[self.groups**2 + same].sum())
+        return int(np.diff(self.starts)[g * self.groups + h].sum())
+
 
 def group_count(words: int) -> int:
     """Return into how many groups words are dealt: whole blocks of them, and independent of the threads."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,21 @@ def train_inputs(
             on_disk=memory is not None, tmp_dir=tmp_dir, checkpoints=checkpoints, resume=resume, progress=progress,
         )  # fmt: skip
     return Trained(words, vectors)
+
+
+@contextmanager
+def open_records(
+    inputs: Sequence[PathLike],
+    counting: Counting,
+    *,
+    vocabulary: PathLike | None = None,
+    threads: int = 1,
+    tmp_dir: str | None = None,
+) -> Iterator[Records]:
+    """Give the records of texts or of a co-occurrence file inside a with block; see `train_inputs`."""
+    given = None if vocabulary is None else Vocabulary.load(vocabulary)
+    with tempfile.TemporaryDirectory(dir=tmp_dir, prefix="mlkit-") as folder:
+        yield _records(inputs, given, counting, threads, None, tmp_dir, Path(folder), silent)[0]
 
 
 def _records(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -106,8 +106,8 @@ class WordVectors:
     """The result: vectors, output vectors (of words, or of inner nodes for hierarchical softmax), and the record.
 
     vectors, outputs: float32 [words or nodes, dim], views of padded rows. losses: mean loss per prediction of each
-    epoch begun (none without predictions); valid_losses: (epoch, held-out loss); words: words read; seconds, cpu_seconds: time spent in
-    training, by the clock and by all threads.
+    epoch begun (none without predictions); valid_losses: (epoch, held-out loss); words: words read; seconds,
+    cpu_seconds: time spent in training, by the clock and by all threads.
     """
 
     vectors: Matrix
@@ -178,6 +178,20 @@ def train(
     return _Run(
         ids, chunks, settings, tables, state, threads, held_out, checkpoints, identity, progress
     ).train()
+
+
+def sweep(
+    ids: Ids, counts: NDArray[np.int64], settings: Settings, rates: Sequence[float], piece: int = 10_000
+) -> Iterator[tuple[float, float]]:
+    """Yield (rate, mean loss) while training a fresh model, one piece of `ids` per rate: a range test."""
+    tables = _Tables.build(counts, settings)
+    state = _initial(len(counts), tables, settings, None)
+    nothing = Checkpoints(None, 0.0, StopSignals())
+    run = _Run(ids, [], settings, tables, state, 1, None, nothing, {}, silent)
+    pieces = -(-len(ids) // piece)
+    for number, rate in enumerate(rates):
+        start = number % pieces * piece
+        yield rate, _mean(run._train_chunk(ids[start : start + piece], rate, rate, number))
 
 
 class _Tables(NamedTuple):

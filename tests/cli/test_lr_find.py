@@ -42,3 +42,33 @@ def test_too_few_points_end_with_a_reason(mlkit: Run) -> None:
     assert mlkit("lr-find", "-", stdin=b"", check=False).returncode == 1
     assert mlkit("lr-find", "-", "--print", "best", check=False).returncode == 2
     assert mlkit("lr-find", "--command", "true", check=False).returncode == 2
+
+
+def test_our_own_trainers(mlkit: Run, tmp_path: Path) -> None:
+    words = ["sun", "ice", "rain", "wind", "tree", "leaf", "stone", "river"]
+    text = "".join(" ".join(words[(line * k) % 8] for k in range(1, 9)) + "\n" for line in range(200))
+    (tmp_path / "corpus.txt").write_text(text)
+    (tmp_path / "labelled.txt").write_text(
+        "".join(f"__label__{line % 3} {words[line % 3]} {words[line % 7]}\n" for line in range(300))
+    )
+    (tmp_path / "t.csv").write_text(
+        "a,b,y\n" + "".join(f"{k % 17},{k % 5},{k % 17 * 2 + k % 5}\n" for k in range(200))
+    )
+    tests = {
+        ("train-w2v", "corpus.txt", "--dim", 10, "--min-count", 1): 2,
+        ("train-glove", "corpus.txt", "--dim", 10, "--min-count", 1, "--end", 1): 1,
+        ("fasttext", "supervised", "--input", "labelled.txt", "--dim", 10, "--bucket", 0): 2,
+        ("boost", "t.csv", "--target", "y", "--leaves", 4): 1,
+        ("net", "train", "t.csv", "--target", "y", "--layers", "5, relu"): 2,
+    }
+    for arguments, repeats in tests.items():
+        record = json.loads(
+            mlkit("lr-find", *arguments, "--json", "--repeats", repeats, "--steps", 60).stdout
+        )
+        assert len(record["points"]) == repeats
+        assert set(record["suggestions"]) == set(RULES)
+    files = {path.name for path in tmp_path.iterdir()}
+    assert files == {"corpus.txt", "labelled.txt", "t.csv"}, "a range test writes nothing"
+    done = mlkit("lr-find", "net", "t.csv", "--target", "y", "--layrs", "5", check=False)
+    assert done.returncode == 2
+    assert "--layers" in done.stderr.decode()
