@@ -41,6 +41,7 @@ FAN_IN = 32
 _SEGMENT = 1 << 30  # positions are int32
 _OUT = 1 << 21
 _MERGE = 2 << 20
+_RECORDS = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def count_cooccurrences(
         "scale": scale, "window": window, "symmetric": symmetric, "distance_weighting": distance_weighting,
     }  # fmt: skip
     counter = _RowCounter(corpus, len(vocabulary), weights, symmetric, threads)
-    with _target(output, format, tmp_dir) as target:
+    with _target(output, format, tmp_dir, memory) as target:
         segment = counter.segment(memory)
         runs = []
         for first in range(0, max(len(corpus.ids), 1), segment):
@@ -139,7 +140,7 @@ def merge_cooccurrences(
             if part.header[name] != first.header[name]:
                 raise ModelError(f"differs from {first.path} in its {name}", path=part.path)
     vocabulary = first.vocabulary()
-    with _target(output, format, tmp_dir) as target:
+    with _target(output, format, tmp_dir, memory) as target:
         _add_up(parts, target, vocabulary, facts, tmp_dir, progress)
         target.finish(vocabulary, facts)
     return CooccurrenceCounts(len(vocabulary), vocabulary.tokens, target.records)
@@ -296,7 +297,7 @@ def _add_rows(parts: list[Cooccurrences], target: RowWriter, progress: Progress)
 
 
 @contextmanager
-def _target(output: PathLike, format: str, tmp_dir: str | None) -> Iterator[RowWriter]:
+def _target(output: PathLike, format: str, tmp_dir: str | None, memory: int | None) -> Iterator[RowWriter]:
     """Give the writer of rows: of the output itself, or of a temporary file that GloVe's records are made from."""
     if format not in FORMATS:
         raise UsageError(f"no co-occurrence format {format!r}; choose one of {', '.join(FORMATS)}")
@@ -306,25 +307,30 @@ def _target(output: PathLike, format: str, tmp_dir: str | None) -> Iterator[RowW
         return
     with _temporary(tmp_dir) as file:
         yield RowWriter(file)
-        write_glove(Cooccurrences.map(file, "rows"), output)
+        block = _RECORDS
+        if memory is not None:
+            block = min(block, memory_left(memory, 16 << 20, "GloVe's records", least=-(1 << 60)))
+        write_glove(Cooccurrences.map(file, "rows"), output, max(block, 1 << 20))
 
 
-def write_glove(matrix: Cooccurrences, output: PathLike, block: int = 1 << 27) -> None:
+def write_glove(matrix: Cooccurrences, output: PathLike, block: int = _RECORDS) -> None:
     """Write a matrix as GloVe's records, sorted by word and context; `block` bytes of records at a time."""
     degrees = check_rows(matrix)
     ends = np.zeros(matrix.words + 1, np.int64)
     np.cumsum(degrees, out=ends[1:])
+    room = max(block // RECORD.itemsize, int(degrees.max(initial=0)))
+    records = np.empty(min(room, int(ends[-1])), RECORD)
     with open_output(output) as target:
         first = 0
         while first < matrix.words:
-            reach = ends[first] + block // RECORD.itemsize
-            last = max(int(np.searchsorted(ends, reach, "right")) - 1, first + 1)
-            records = np.empty(int(ends[last] - ends[first]), RECORD)
+            last = max(int(np.searchsorted(ends, ends[first] + room, "right")) - 1, first + 1)
             heads = ends[first:last] - ends[first]
             for begin, end, data in matrix.blocks():
-                kernels.write_records(
-                    data, begin, end, matrix.symmetric, first, last, matrix.scale, heads,
-                    records.view(np.int32), records.view(np.float64),
-                )  # fmt: skip
-            target.write(raw(records))
+                # of a symmetric matrix rows from `first` on have something to say
+                if end > first and (matrix.symmetric or begin < last):
+                    kernels.write_records(
+                        data, begin, end, matrix.symmetric, first, last, matrix.scale, heads,
+                        records.view(np.int32), records.view(np.float64),
+                    )  # fmt: skip
+            target.write(raw(records[: int(ends[last] - ends[first])]))
             first = last
