@@ -104,7 +104,7 @@ def shuffle_tiles(packed, logs, factors, starts, seed):
             packed[other], logs[other], factors[other] = for_swap, log, factor
 
 
-@inline
+@inline(fastmath=REASSOCIATE)
 def train_records(w, wg, wb, c, cg, cb, packed, logs, factors, begin, end, swap, rate, clip):
     """Train on packed[begin:end] with the rows of one group of words and one of contexts; return the cost."""
     cost = 0.0
