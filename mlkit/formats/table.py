@@ -1,0 +1,203 @@
+"""A table in memory: named columns, kept as text until they are asked for as numbers or categories."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlkit.errors import DataError, UsageError
+from mlkit.formats.streams import Errors
+
+if TYPE_CHECKING:
+    import polars
+
+MISSING = ("", "NA", "NaN", "nan", "?", "null", "NULL")
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TableFormat:
+    """How a table is written down; None means: find out from the first lines."""
+
+    kind: str | None = None  # csv, libsvm, parquet
+    delimiter: str | None = None
+    header: bool | None = None
+    missing: tuple[str, ...] = ()
+    errors: Errors = "strict"
+
+    def __post_init__(self) -> None:
+        if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n'):
+            raise UsageError(f"a delimiter is one character, not {self.delimiter!r}")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A part of a table, or all of it: named columns of equal length, and where its rows stand in the file."""
+
+    frame: polars.DataFrame
+    path: str
+    first_line: int = 2
+    lines: NDArray[np.int64] | None = None  # per row, where rows and lines differ
+    missing: tuple[str, ...] = MISSING
+    absent: float | None = None  # what a column that is not there holds (LibSVM: 0)
+    numeric: dict[str, Numbers] = field(default_factory=dict, repr=False, compare=False)
+    coded: dict[str, tuple[NDArray[np.int32], list[str]]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+
+    @property
+    def names(self) -> list[str]:
+        """Return the names of the columns, in the order of the file."""
+        return list(self.frame.columns)
+
+    @property
+    def rows(self) -> int:
+        """Return the number of rows."""
+        return int(self.frame.height)
+
+    def line(self, row: int) -> int:
+        """Return the line of the file (from 1) on which a row begins."""
+        return int(self.lines[row]) if self.lines is not None else self.first_line + row
+
+    def fault(self, message: str, column: str, row: int) -> DataError:
+        """Return the error for one field."""
+        return DataError(f"column {column!r}: {message}", path=self.path, line=self.line(row))
+
+    def require(self, names: Sequence[str]) -> None:
+        """Raise `DataError` naming the columns that are not there."""
+        missing = [name for name in names if name not in self.frame.columns]
+        if missing and self.absent is None:
+            raise DataError(
+                f"missing column{'s' if len(missing) > 1 else ''} {', '.join(map(repr, missing))}",
+                path=self.path, hint=f"the table has {', '.join(self.names[:20])}",
+            )  # fmt: skip
+
+    def text(self, name: str) -> polars.Series:
+        """Return a column as text, null where it is missing."""
+        import polars as pl
+
+        series = self.frame[name]
+        if series.dtype == pl.String:
+            series = series.str.strip_chars()
+            return series.to_frame().select(
+                pl.when(~pl.col(name).is_in(list(self.missing))).then(pl.col(name)).alias(name)
+            )[name]
+        return series.cast(pl.String)
+
+    def is_numeric(self, name: str) -> bool:
+        """Say whether every field of a column is a number or missing (and at least one is a number)."""
+        import polars as pl
+
+        series = self.frame[name]
+        if series.dtype != pl.String:
+            return bool(series.dtype.is_numeric() or series.dtype.is_temporal())
+        values, first_bad = self._parse(name)
+        return first_bad is None and bool((~np.isnan(values)).any())
+
+    def numbers(self, name: str) -> Numbers:
+        """Return a column as float64, NaN where it is missing; a word or an infinity raises `DataError`."""
+        if name not in self.frame.columns and self.absent is not None:
+            return np.full(self.rows, self.absent)
+        values, first_bad = self._parse(name)
+        if first_bad is not None:
+            raise self.fault(f"{self.frame[name][first_bad]!r} is not a number", name, first_bad)
+        infinite = np.isinf(values)
+        if infinite.any():
+            raise self.fault("an infinite number", name, int(np.argmax(infinite)))
+        return values
+
+    def _parse(self, name: str) -> tuple[Numbers, int | None]:
+        """Return the numbers of a column, and the first row that holds something else."""
+        import polars as pl
+
+        if name in self.numeric:
+            return self.numeric[name], None
+        series = self.frame[name]
+        if series.dtype != pl.String:
+            if series.dtype.is_temporal():
+                series = series.to_physical()
+            values = series.cast(pl.Float64, strict=False)
+        else:
+            values = series.cast(pl.Float64, strict=False)
+            if values.null_count() > series.null_count():  # missing marks, blanks, or words
+                text = self.text(name)
+                values = text.cast(pl.Float64, strict=False)
+                if values.null_count() > text.null_count():
+                    bad = values.is_null() & text.is_not_null()
+                    return np.empty(0), int(bad.arg_true()[0])
+        found = np.ascontiguousarray(values.fill_null(float("nan")).to_numpy(), dtype=np.float64)
+        self.numeric[name] = found
+        return found, None
+
+    def forget(self, name: str) -> None:
+        """Drop the parsed form of a column: it is kept until it has been used."""
+        self.numeric.pop(name, None)
+        self.coded.pop(name, None)
+
+    def _coded(self, name: str) -> tuple[NDArray[np.int32], list[str]]:
+        """Return a column as places in a list of its distinct values, -1 for missing.
+
+        Blanks and marks of missing values are looked at once per distinct value, not once per row.
+        """
+        import polars as pl
+
+        if name in self.coded:
+            return self.coded[name]
+        series = self.frame[name]
+        if series.dtype not in (pl.String, pl.Categorical):
+            series = series.cast(pl.String)
+        null = series.is_null().to_numpy()
+        physical = series.cast(pl.Categorical).to_physical().cast(pl.Int64).fill_null(0).to_numpy()
+        first = np.full(int(physical.max(initial=0)) + 1, -1, np.int64)
+        rows = np.flatnonzero(~null)
+        first[physical[rows[::-1]]] = rows[::-1]
+        used = np.flatnonzero(first >= 0)
+        words = [word.strip() for word in series[first[used]].cast(pl.String).to_list()]
+        names = [word for word in dict.fromkeys(words) if word not in self.missing]
+        place_of = {word: place for place, word in enumerate(names)}
+        table = np.full(len(first), -1, np.int32)
+        table[used] = [place_of.get(word, -1) for word in words]
+        codes = table[physical]
+        codes[null] = -1
+        self.coded[name] = codes, names
+        return self.coded[name]
+
+    def counts(self, name: str) -> list[tuple[str, int]]:
+        """Return the values of a column as text with their counts, most frequent first, then by name."""
+        codes, names = self._coded(name)
+        found = np.bincount(codes[codes >= 0], minlength=len(names)).tolist()
+        return sorted(zip(names, found, strict=True), key=lambda pair: (-pair[1], pair[0]))
+
+    def codes(self, name: str, categories: Sequence[str]) -> NDArray[np.int32]:
+        """Return the place of every field in `categories`, -1 for missing and for what is not among them."""
+        if name not in self.frame.columns and self.absent is not None:
+            return np.full(self.rows, -1, np.int32)
+        codes, names = self._coded(name)
+        places = {category: place for place, category in enumerate(categories)}
+        table = np.array([*(places.get(word, -1) for word in names), -1], np.int32)
+        found: NDArray[np.int32] = table[codes]  # -1 takes the last
+        return found
+
+    def values(self, name: str) -> list[str]:
+        """Return a column as it stands, empty where it is missing."""
+        import polars as pl
+
+        return list(self.frame[name].cast(pl.String).fill_null("").to_list())
+
+    def take(self, rows: NDArray[np.integer[Any]] | NDArray[np.bool_]) -> Table:
+        """Return some rows of the table (in the order of `rows`)."""
+        if rows.dtype == np.bool_:
+            rows = np.flatnonzero(rows)
+        lines = self.lines if self.lines is not None else self.first_line + np.arange(self.rows)
+        return Table(self.frame[rows], self.path, self.first_line, lines[rows], self.missing, self.absent)
+
+    def with_column(self, name: str, values: Any) -> Table:
+        """Return the table with a column added or replaced; floats are written shortest."""
+        import polars as pl
+
+        frame = self.frame.with_columns(pl.Series(name, values))
+        return Table(frame, self.path, self.first_line, self.lines, self.missing, self.absent)
