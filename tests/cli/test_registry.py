@@ -15,6 +15,7 @@ from mlkit.cli.registry import COMMANDS, Deferred, loaded_tree
 from tests.conftest import REPOSITORY, Run, command_environment
 
 TREE = loaded_tree()
+FRESH = generate.files("all")
 LEAVES = {path: command for path, command in TREE.items() if not getattr(command, "commands", None)}
 
 
@@ -84,10 +85,10 @@ def test_no_command_at_all_shows_help_on_stderr(mlkit: Run) -> None:
     assert b"Usage: mlkit" in done.stderr
 
 
-@pytest.mark.parametrize("name", sorted(generate.files("all")))
+@pytest.mark.parametrize("name", sorted(FRESH))
 def test_committed_completions_are_current(name: str) -> None:
     committed = REPOSITORY / "completions" / name
-    fresh = generate.files("all")[name]
+    fresh = FRESH[name]
     assert committed.exists(), "run 'mlkit completion all -o completions'"
     difference = "\n".join(
         difflib.unified_diff(committed.read_text().splitlines(), fresh.splitlines(), lineterm="", n=0)
@@ -98,7 +99,7 @@ def test_committed_completions_are_current(name: str) -> None:
 def test_no_stale_page_is_committed() -> None:
     folder = REPOSITORY / "completions"
     present = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    assert present == set(generate.files("all"))
+    assert present == set(FRESH)
 
 
 def test_typers_inner_classes_are_what_we_built_on() -> None:
