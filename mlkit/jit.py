@@ -140,7 +140,7 @@ class Kernel:
             dispatcher = self._make(numba, cache=False)
             dispatcher.compile(signature)
         dispatcher.disable_compile()
-        self._keep(dispatcher)
+        self._keep(dispatcher, signature)
         return dispatcher
 
     def _make(self, numba: Any, *, cache: bool) -> Any:
@@ -149,7 +149,7 @@ class Kernel:
             fastmath=set(self.fastmath) if self.fastmath else False,
         )(self.function)  # fmt: skip
 
-    def _keep(self, dispatcher: Any) -> None:
+    def _keep(self, dispatcher: Any, signature: Any) -> None:
         """Keep the object code that numba made for its cache, for `_loaded` in later processes."""
         path = self._object_file()
         if path is None or not self.cached:
@@ -158,11 +158,15 @@ class Kernel:
 
         try:
             (compiled,) = dispatcher.overloads.values()
-            object_code = compiled.library._get_compiled_object()
+            # numba lets go of the code once it is linked: it is read back from numba's own cache file
+            cache = dispatcher._cache
+            key = cache._index_key(signature, dispatcher.targetctx.codegen())
+            _, kind, (object_code, _) = cache._cache_file.load(key)[0]
             function = compiled.fndesc.llvm_func_name
-        except (AttributeError, ValueError, RuntimeError):
-            return  # another numba: the kernel stays with its cache
-        native.save(path, function, object_code)
+        except Exception:
+            return  # another numba, inside: the kernel stays with its cache
+        if kind == "object":
+            native.save(path, function, object_code)
 
     def _object_file(self) -> Path | None:
         """Return where the command keeps this kernel's object code; None in a library, or when numba is steered."""

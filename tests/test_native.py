@@ -59,6 +59,14 @@ def test_the_second_process_does_not_import_numba(cache: Path) -> None:
     assert run(cache, NUMBA_OPT="3") == f"{result} True\n", "who steers numba gets numba"
 
 
+def test_object_code_is_made_again_from_numbas_cache(tmp_path: Path) -> None:
+    run(tmp_path)
+    for path in objects(tmp_path):
+        path.unlink()
+    assert run(tmp_path).endswith("True\n")
+    assert run(tmp_path).endswith("False\n")
+
+
 def load(cache: Path, name: str, signature: str) -> object:
     (path,) = [path for path in objects(cache) if f".{name}-" in path.name]
     result, arguments = jit.parse_arguments(signature)
