@@ -25,7 +25,7 @@ ROOM_DOORS = {
     "fasttext": {"embeddings"},
     "stacking": {"trees", "nets"},
     "lr_find": {"embeddings", "fasttext", "nets", "trees", "plots"},
-    "nets": {"trees"},
+    "nets": {"fasttext", "trees"},
     "embeddings": {"plots"},
     "trees": {"plots"},
 }

@@ -73,7 +73,7 @@ def distill(
     from mlkit.nets import Teacher
     from mlkit.nets.teachers import load_teacher
 
-    _train(values, teacher=Teacher(load_teacher(teacher), temperature, alpha))
+    _train(values, teacher=Teacher(load_teacher(teacher, text), temperature, alpha))
 
 
 @app.command()

@@ -73,7 +73,9 @@ def evaluate(
 
     loaded = load_net(model)
     form = t.table_format(delimiter, header, na, errors)
-    found = evaluate_blocks(loaded, _blocks(loaded.reads_text, table, form), target, weight, threshold)
+    found = evaluate_blocks(
+        loaded, _blocks(loaded.reads_text, table, form), target, weight, threshold, out.warn
+    )
     if json:
         out.json("mlkit/eval", found, {"model": model, "table": table, "threshold": threshold})
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -43,12 +43,20 @@ def evaluate_blocks(
     target: str | None = None,
     weight: str | None = None,
     threshold: float = 0.5,
+    remark: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
-    """Return the metrics of a model on a table; lines of text without a label are passed over."""
+    """Return the metrics of a model on a table.
+
+    Lines of text without a label are passed over, and (with a remark) those with one that training never saw.
+    """
     predictions, truth, weights = [], [], []
+    unknown = 0
     for table in blocks:
         if model.reads_text:
             table = table.take(np.array([bool(label) for label in table.values("label")], np.bool_))
+            known = table.codes("label", model.classes) >= 0
+            unknown += int((~known).sum())
+            table = table.take(known)
         if not table.rows:
             continue
         truth.append(target_values(table, target or model.target, model.classes))
@@ -57,6 +65,8 @@ def evaluate_blocks(
         predictions.append(model.predict(table))
     if not truth:
         raise DataError("there are no rows to measure on")
+    if unknown:
+        remark(f"{unknown:,} lines left out: their label is not one of the model's")
     return evaluate(
         np.concatenate(predictions), np.concatenate(truth), model.classes, np.concatenate(weights), threshold
     )

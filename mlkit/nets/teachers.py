@@ -2,19 +2,67 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
 from mlkit.errors import ModelError
+from mlkit.fasttext.model import Model, load
+from mlkit.fasttext.predict import Classifier, Encoder
 from mlkit.formats.model import kind_of
 from mlkit.formats.streams import PathLike
+from mlkit.formats.tables import Table
 from mlkit.nets.model import load_net
 from mlkit.trees.model import Predictor
 from mlkit.trees.train import load_predictor
 
+LINES = 10_000
 
-def load_teacher(path: PathLike) -> Predictor:
-    """Read a model of net, boost or bag."""
+
+@dataclass(frozen=True)
+class FastTextTeacher:
+    """A fastText classifier as a model of tables that have a column of text."""
+
+    model: Model
+    column: str = "text"
+    target: str = "label"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Return the labels without their prefix."""
+        prefix = self.model.label_prefix
+        return tuple(label.decode("utf-8", "replace").removeprefix(prefix) for label in self.model.labels)
+
+    @property
+    def names(self) -> list[str]:
+        """Return the columns that a table must have."""
+        return [self.column]
+
+    def predict(self, table: Table, threads: int = 1) -> NDArray[np.float64]:
+        """Return probabilities float64 [rows, classes]; those of independent labels are scaled to a sum of 1."""
+        table.require(self.names)
+        encoder, classifier = Encoder(self.model), Classifier(self.model)
+        texts = [text.replace("\n", " ") for text in table.values(self.column)]
+        parts = [np.zeros((0, len(self.classes)))]
+        for start in range(0, len(texts), LINES):
+            lines = encoder.encode(("\n".join(texts[start : start + LINES]) + "\n").encode())
+            found = np.maximum(classifier.probabilities(lines.hidden).astype(np.float64), 1e-12)
+            parts.append(found / found.sum(axis=1, keepdims=True))
+        return np.concatenate(parts)
+
+    def save(self, path: PathLike) -> None:
+        """Refuse: `mlkit fasttext` writes its models."""
+        raise ModelError("a teacher is only read", path=path)
+
+
+def load_teacher(path: PathLike, text: str | None = None) -> Predictor:
+    """Read a model of net, boost, bag or fastText (whose words are in the column `text`)."""
     kind = kind_of(path)
     if kind == "net":
         return load_net(path)
     if kind in ("boost", "bag"):
         return load_predictor(path)
-    raise ModelError("no model with probabilities (of net, boost or bag)", path=path)
+    model = load(str(path))
+    model.need_supervised()
+    return FastTextTeacher(model, text or "text")

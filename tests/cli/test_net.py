@@ -108,4 +108,34 @@ def test_labelled_text(mlkit: Run, tmp_path: Path) -> None:
     (tmp_path / "t.txt").write_text("\n".join(lines) + "\n")
     mlkit("net", "train", "t.txt", "-o", "m.net", "--layers", "[]", "--lr", 0.1, "--batch", 10)
     assert json.loads(mlkit("net", "eval", "m.net", "t.txt", "--json").stdout)["accuracy"] == 1
+    mlkit(
+        "fasttext",
+        "supervised",
+        "--input",
+        "t.txt",
+        "--output",
+        "f",
+        "--dim",
+        8,
+        "--bucket",
+        0,
+        "--epoch",
+        60,
+    )
+    mlkit(
+        "net",
+        "distill",
+        "--teacher",
+        "f.bin",
+        "t.txt",
+        "-o",
+        "s.net",
+        "--layers",
+        "[]",
+        "--lr",
+        0.1,
+        "--batch",
+        10,
+    )
+    assert json.loads(mlkit("net", "eval", "s.net", "t.txt", "--json").stdout)["accuracy"] == 1
     assert mlkit("net", "predict", "m.net", stdin=b"ice ice\nthe sun\n").stdout == b"prediction\ncold\nhot\n"
