@@ -150,7 +150,7 @@ def train(
     a .bin model, for ARPA files cannot hold them. Back-off forms and --prune-entropy hold the whole model in
     memory.
 
-    --memory bounds the whole process (from about 280M on); sorted parts go to --tmp-dir. Without it they do
+    --memory bounds the whole process (from about 180M on); sorted parts go to --tmp-dir. Without it they do
     from 600M on.
 
     \b

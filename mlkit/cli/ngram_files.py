@@ -73,7 +73,7 @@ def count(
 
     Lines are 'words<TAB>count' as SRILM writes them; a name that ends in .bin asks for a compact binary file.
     --shard I/N counts the I-th of N parts of the input; 'merge' adds them up to the same bytes as one run.
-    --memory bounds the whole process (from about 280M on); sorted parts go to --tmp-dir.
+    --memory bounds the whole process (from about 180M on); sorted parts go to --tmp-dir.
 
     \b
     Example:

@@ -33,8 +33,9 @@ from mlkit.ngram.smoothing import Smoothing
 from mlkit.ngram.text import number_text, weighted_counts
 from mlkit.progress import Progress, silent
 
-# what the interpreter, numba and its kernels take before the first n-gram is counted
-BASE_MEMORY = 200 << 20
+# what the interpreter and the compiled kernels take before the first n-gram is counted; the run that compiles
+# them (the first one, or `mlkit warm`) needs 100 MB more
+BASE_MEMORY = 100 << 20
 # what the parts that are being worked on need, in one thread
 WORKING_MEMORY = 80 << 20
 LEAST_MEMORY = BASE_MEMORY + WORKING_MEMORY
