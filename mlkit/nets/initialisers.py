@@ -40,6 +40,11 @@ def embedding(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     return _uniform(rng, shape, 1 / shape[-1])
 
 
+def bias_of(inputs: int) -> Initialiser:
+    """Return the beginning of biases: +-1 / sqrt(inputs) as PyTorch has it; kinks of ReLU then lie apart."""
+    return lambda rng, shape: _uniform(rng, shape, 1 / math.sqrt(inputs))
+
+
 def zeros(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     """Begin at 0."""
     return np.zeros(shape)

@@ -35,7 +35,7 @@ class Dense(Layer):
         if self.tied is None:
             self.slot("weight", (size, self.size), self.initialise)
         if self.bias:
-            self.slot("bias", (self.size,), initialisers.zeros, decays=False)
+            self.slot("bias", (self.size,), initialisers.bias_of(size), decays=False)
         return self.size
 
     def tie(self, other: Dense) -> None:
@@ -72,7 +72,9 @@ class Dense(Layer):
             np.matmul(np.ones(len(d), d.dtype), d, out=self.gradients["bias"])
         if not wanted:
             return d
-        return d @ (weight if self.transposed else weight.T)
+        back = weight if self.transposed else weight.T
+        # BLAS is slow at products over one column
+        return d * back if d.shape[1] == 1 else d @ back
 
 
 class BatchNorm(Layer):

@@ -131,5 +131,21 @@ class Distillation:
         return self.alpha * soft + (1 - self.alpha) * value, both.astype(outputs.dtype)
 
 
+class OneLogit:
+    """A loss of two classes from one output z: the logits are (0, z), their softmax is the logistic function."""
+
+    def __init__(self, loss: Loss) -> None:
+        self.loss = loss
+
+    def __call__(self, outputs: Array, targets: Targets, weights: Array | None = None) -> tuple[float, Array]:
+        value, slope = self.loss(two_logits(outputs), targets, weights)
+        return value, np.ascontiguousarray(slope[:, 1:])
+
+
+def two_logits(outputs: Array) -> Array:
+    """Return (0, z) for outputs z [n, 1]."""
+    return np.concatenate([np.zeros_like(outputs), outputs], axis=1)
+
+
 REGRESSION = ("squared", "absolute", "huber")
 CLASSIFICATION = ("cross-entropy",)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from mlkit.formats.tables import Table
 from mlkit.nets.activations import softmax
 from mlkit.nets.features import Encoder
 from mlkit.nets.layers import Dense
+from mlkit.nets.losses import two_logits
 from mlkit.nets.network import Network, build_layers
 from mlkit.threads import blas_threads
 
@@ -50,7 +51,8 @@ class NetModel:
         """Return the network's outputs float64 [rows, outputs]: logits, or values before they are scaled."""
         rows = self.encoder.encode(table, self.network.dtype)
         with blas_threads(1), np.errstate(over="ignore"):
-            return self.network.outputs_of(rows).astype(np.float64)
+            found = self.network.outputs_of(rows).astype(np.float64)
+        return two_logits(found) if len(self.classes) == 2 else found
 
     def predict(self, table: Table, threads: int = 1) -> Reals:
         """Return probabilities float64 [rows, classes], or values float64 [rows].
@@ -93,7 +95,7 @@ def from_parts(header: Mapping[str, Any], tensors: Tensors, path: Any = None) ->
         encoder = Encoder.from_json(header["features"])
         classes = tuple(header["classes"])
         description = tuple(header["layers"])
-        network = make_network(encoder, description, max(1, len(classes)), "glorot-uniform", header["dtype"])
+        network = make_network(encoder, description, output_count(classes), "glorot-uniform", header["dtype"])
         mean, deviation = (float(x) for x in header["scale"])
         model = NetModel(
             str(header["target"]), classes, encoder, network, description, (mean, deviation),
@@ -107,8 +109,18 @@ def from_parts(header: Mapping[str, Any], tensors: Tensors, path: Any = None) ->
     return model
 
 
-def replace_output(network: Network, before: Network) -> list[str]:
-    """Copy the weights of another network where name and shape agree; return the layers that begin anew."""
-    missing = network.adopt(before.named())
+def output_count(classes: Sequence[str]) -> int:
+    """Return how many outputs a network has: one for a number or two classes, else one per class."""
+    return len(classes) if len(classes) > 2 else 1
+
+
+def take_weights(network: Network, before: NetModel, classes: Sequence[str]) -> list[str]:
+    """Copy the weights of a model where name and shape agree; return the layers that begin anew.
+
+    The output is one of them when the classes differ.
+    """
+    same = tuple(classes) == before.classes
+    arrays = before.network.named()
+    missing = network.adopt({name: a for name, a in arrays.items() if same or not name.startswith("output.")})
     tied = [layer.name for layer in network if isinstance(layer, Dense) and layer.tied]
     return sorted({name.rsplit(".", 1)[0] for name in missing} - set(tied))

@@ -140,6 +140,17 @@ class Optimiser:
         w -= b
 
 
+def joined(spans: Sequence[Span]) -> list[Span]:
+    """Return neighbours of the same rate as one span: where nothing decays, fewer and longer steps."""
+    found: list[Span] = []
+    for span in spans:
+        if found and (found[-1].stop, found[-1].factor) == (span.start, span.factor):
+            found[-1] = Span(found[-1].start, span.stop, span.factor, False)
+        else:
+            found.append(Span(span.start, span.stop, span.factor, False))
+    return found
+
+
 def clip(gradient: Array, bound: float, spans: Sequence[Span]) -> float:
     """Scale the gradient so that its norm over all learnt parameters is at most `bound`; return the norm before."""
     square = sum(float(np.vdot(gradient[s.start : s.stop], gradient[s.start : s.stop])) for s in spans)

@@ -22,9 +22,10 @@ from mlkit.nets.losses import (
     Distillation,
     Huber,
     Loss,
+    OneLogit,
     Squared,
 )
-from mlkit.nets.model import NetModel, make_network, replace_output
+from mlkit.nets.model import NetModel, make_network, output_count, take_weights
 from mlkit.nets.network import Network
 from mlkit.nets.settings import NetSettings
 from mlkit.nets.training import COMMAND, Examples, History, Trainer
@@ -99,10 +100,10 @@ def prepare(
     scale = (0.0, 1.0) if target.classes else (float(values.mean()), float(values.std()))
     description = settings.layers if before is None else before.description
     network = make_network(
-        encoder, description, max(1, len(target.classes)), settings.init, settings.precision
+        encoder, description, output_count(target.classes), settings.init, settings.precision
     )
     network.initialise(settings.seed)
-    renewed = replace_output(network, before.network) if before is not None else []
+    renewed = take_weights(network, before, target.classes) if before is not None else []
     loss = _loss(target, settings, columns.class_weight, teacher)
 
     def examples(part: Table, truth: Reals, own: Reals | None) -> Examples:
@@ -198,8 +199,10 @@ def _loss(target: Target, settings: NetSettings, class_weight: str | None, teach
         assert of_row is not None
         factors = np.ones(len(target.classes))
         factors[target.values.astype(np.int64)] = of_row
+    loss: Loss
     hard = CrossEntropy(settings.label_smoothing, factors)
-    return hard if teacher is None else Distillation(teacher.temperature, teacher.alpha, hard)
+    loss = hard if teacher is None else Distillation(teacher.temperature, teacher.alpha, hard)
+    return OneLogit(loss) if len(target.classes) == 2 else loss
 
 
 def average_models(models: list[NetModel]) -> NetModel:

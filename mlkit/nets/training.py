@@ -20,7 +20,7 @@ from mlkit.nets.base import Array
 from mlkit.nets.layers import Rows
 from mlkit.nets.losses import Loss, Targets
 from mlkit.nets.network import Network
-from mlkit.nets.optimisers import Optimiser
+from mlkit.nets.optimisers import Optimiser, joined
 from mlkit.nets.settings import NetSettings
 from mlkit.progress import Progress, Report, silent
 
@@ -69,6 +69,8 @@ class Trainer:
             self.per_epoch -= 1  # a last batch of one row joins the one before
         self.optimiser = Optimiser(settings.rule, len(network.theta), network.dtype)
         self.spans = network.spans(settings.rates, settings.freeze)
+        if not self.optimiser.l2 and not settings.rule.l1:
+            self.spans = joined(self.spans)
         self.steps = 0
         self.drops = self.waiting = 0
         self.history = History()

@@ -10,7 +10,7 @@ import pytest
 from mlkit.errors import UsageError
 from mlkit.nets.activations import ACTIVATIONS
 from mlkit.nets.layers import Entrance, Rows
-from mlkit.nets.losses import Absolute, CrossEntropy, Distillation, Huber, Squared
+from mlkit.nets.losses import Absolute, CrossEntropy, Distillation, Huber, OneLogit, Squared
 from mlkit.nets.network import Network, build_layers, parse_layers
 from tests.naive.nets import finite_differences, gelu, gelu_slope, mean_rows
 
@@ -113,6 +113,14 @@ def test_losses_against_finite_differences(loss: Any, weighted: bool) -> None:
     flat = outputs.reshape(-1)
     found = finite_differences(lambda: loss(outputs, targets, weights)[0], flat.tolist(), flat.__setitem__)
     np.testing.assert_allclose(slope.reshape(-1), found, atol=1e-8)
+
+
+def test_one_logit_is_the_softmax_of_two() -> None:
+    z, places = np.array([[1.5], [-0.3], [0.0]]), np.array([1, 0, 1])
+    value, slope = OneLogit(CrossEntropy())(z, places)
+    p = 1 / (1 + np.exp(-z[:, 0]))
+    np.testing.assert_allclose(value, -np.log(np.where(places == 1, p, 1 - p)).mean())
+    np.testing.assert_allclose(slope[:, 0], (p - places) / 3)
 
 
 def test_gelu_is_the_exact_one() -> None:
