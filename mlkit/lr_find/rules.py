@@ -6,6 +6,8 @@ diverges has fewer), trims the ends as its tool does, and returns a rate.
 
 from __future__ import annotations
 
+import statistics
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -45,15 +47,16 @@ def steep(rates: Floats, losses: Floats, steps: int | None = None) -> float:
 def valley(rates: Floats, losses: Floats, steps: int | None = None) -> float:
     """Return the rate two thirds into the longest strictly decreasing subsequence (fastai's default, `valley`)."""
     lrs, values = _trimmed(rates, losses, steps)
-    lengths = np.ones(len(values), np.int64)
-    best_start = best_end = 0
-    for i in range(1, len(values)):
-        longer = lengths[:i][values[:i] > values[i]]
-        if len(longer):
-            lengths[i] = longer.max() + 1
-        if lengths[best_end] < lengths[i]:
-            best_end = i
-            best_start = best_end - int(lengths[best_end])
+    lowest: list[
+        float
+    ] = []  # lowest[k]: the last loss, negated, of the best subsequence of k + 1 losses so far
+    best_start = best_end = longest = 0
+    for i, value in enumerate((-values).tolist()):
+        length = bisect_left(lowest, value) + 1
+        lowest[length - 1 : length] = [value]
+        if length > max(longest, 1):
+            best_end, longest = i, length
+            best_start = best_end - length
     section = (best_end - best_start) / 3
     return float(lrs[best_start + int(section) + int(section / 2)])
 
@@ -147,7 +150,7 @@ def suggest(curves: list[Curve]) -> list[Suggestion]:
                 else curve.smooth
             )
             found.append(rule(curve.rates, own, curve.steps))
-        suggestions.append(Suggestion(name, float(np.median(found)), min(found), max(found)))
+        suggestions.append(Suggestion(name, statistics.median(found), min(found), max(found)))
     return suggestions
 
 
