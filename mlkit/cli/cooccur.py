@@ -73,7 +73,7 @@ def count(
     Sentences end at line ends; words outside the vocabulary are left out before distances are measured, as in
     GloVe. Sums are exact: the result does not depend on --threads, --memory or shards.
 
-    --memory bounds the whole process (from about 230M on); what exceeds it goes to sorted parts in --tmp-dir,
+    --memory bounds the whole process (from about 150M on); what exceeds it goes to sorted parts in --tmp-dir,
     which are added up in the end.
 
     --shard I/N counts one part of the input, with a common --vocab; 'mlkit cooccur merge' adds the parts up to the

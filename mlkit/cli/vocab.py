@@ -62,7 +62,7 @@ def count(
     Words are what ASCII white space separates; the result is sorted by descending count, then by bytes, and does
     not depend on --threads.
 
-    --memory bounds the whole process while it counts (from about 210M on); the words that are kept take 120
+    --memory bounds the whole process while it counts (from about 110M on); the words that are kept take 120
     bytes each on top of the least.
 
     --shard I/N counts the I-th of N parts of the input; 'mlkit vocab merge' adds them up to the same bytes as one

@@ -271,7 +271,10 @@ def _add_up(
 def _add_rows(parts: list[Cooccurrences], target: RowWriter, progress: Progress) -> None:
     words = parts[0].words
     tables = _tables(words)
-    sizes = np.sum([part.ends for part in parts], axis=0)
+    sizes = np.zeros(words + 1, np.int64)
+    for part in parts:
+        sizes += part.ends
+        part.release()
     first = 0
     while first < words:
         # as many rows as make some megabytes, at least one

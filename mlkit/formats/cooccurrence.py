@@ -50,8 +50,12 @@ class Cooccurrences:
     def rows(self, first: int, last: int) -> Bytes:
         """Return a copy of the bytes of rows first..last-1; pages of the file do not stay in this process."""
         copy = self.data[self.ends[first] : self.ends[last]].copy()
-        self.mapped.madvise(mmap.MADV_DONTNEED)
+        self.release()
         return copy
+
+    def release(self) -> None:
+        """Let go of the pages of the file that are in the memory of this process."""
+        self.mapped.madvise(mmap.MADV_DONTNEED)
 
     def blocks(self, size: int = 4 << 20) -> Iterator[tuple[int, int, Bytes]]:
         """Yield (first, last, bytes) of all rows, `size` bytes of them at a time or one row."""

@@ -146,7 +146,7 @@ def _bound(folder: Path) -> Table:
     corpus = data("corpus/enwiki.100mb.norm.txt")
     reference = (folder / "large.bin").read_bytes()
     rows = []
-    for limit in (230, 256, 300):
+    for limit in (130, 150, 200):
         usage = measure(
             mlkit_command(
                 "cooccur", corpus, "-o", folder / "bound.bin", "-t", 1, "-q", "--memory", f"{limit}M"

@@ -73,7 +73,7 @@ def run() -> Iterator[Table]:
             "vocab_count 38 MB/s.",
         )
         bounds = []
-        for limit in (210, 230, 260):
+        for limit in (110, 130, 210):
             usage = measure(vocab(corpus, "-t", 1, "--min-count", 5, "--memory", f"{limit}M"))
             same = out.read_bytes()
             own = usage.cpu - base
