@@ -8,7 +8,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+from mlkit.jit import jit_disabled
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("MLKIT_SHARED", REPOSITORY.parent / "shared"))
@@ -76,3 +79,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         )
         if any(str(name).startswith("tests.naive") for name in (*names, *modules)):
             item.add_marker(pytest.mark.kernel)
+    if jit_disabled():
+        for item in items:
+            fewer_examples(getattr(item, "obj", None))
+            # unsigned numbers of generators and hashes wrap on purpose; compiled code does not tell
+            item.add_marker(pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning"))
+
+
+def fewer_examples(test: object) -> None:
+    """Let hypothesis try a few examples only: plain Python kernels are a hundred times slower."""
+    chosen = getattr(test, "_hypothesis_internal_use_settings", None)
+    if chosen is not None:
+        fewer = hypothesis.settings(chosen, max_examples=min(chosen.max_examples, 5), deadline=None)
+        test._hypothesis_internal_use_settings = fewer  # type: ignore[attr-defined]

@@ -81,7 +81,9 @@ def label(
     form = t.table_format(delimiter, header, na)
     rows = read_table(table, form)
     loaded = load_predictor(model)
-    found = label_weights(loaded, read_table(valid, form), read_table(toward, form), threads=thread_count(threads))
+    found = label_weights(
+        loaded, read_table(valid, form), read_table(toward, form), threads=thread_count(threads)
+    )
     rows.require([loaded.target])
     places = known_classes(rows, loaded.target, found.classes).astype("int64")
     write_table(output, rows.with_column(column, found.weights[places]), delimiter=form.delimiter)

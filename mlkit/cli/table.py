@@ -33,7 +33,9 @@ def info(
 
     rows = read_table(table, t.table_format(delimiter, header, na, errors))
     if json:
-        columns = [{k: v for k, v in asdict(column).items() if v is not None} for column in describe_columns(rows)]
+        columns = [
+            {k: v for k, v in asdict(column).items() if v is not None} for column in describe_columns(rows)
+        ]
         out.json("mlkit/table", {"rows": rows.rows, "columns": columns}, {"table": table})
         return
     out.words(f"{rows.rows:,} rows, {len(rows.names)} columns")
@@ -42,4 +44,6 @@ def info(
         return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
 
     names = ("column", "type", "missing", "distinct", "min", "max", "mean", "top", "top_count")
-    out.table(names, ([shown(value) for value in asdict(column).values()] for column in describe_columns(rows)))
+    out.table(
+        names, ([shown(value) for value in asdict(column).values()] for column in describe_columns(rows))
+    )

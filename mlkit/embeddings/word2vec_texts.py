@@ -81,10 +81,11 @@ def train_texts(
     )  # fmt: skip
     if len(vocabulary) == 0:
         raise DataError(
-            f"no word comes {texts.min_count} times or more", hint="lower --min-count, or give more text"
-        )
+            f"no word comes {texts.min_count} times or more", path=display_name(texts.sources[0]),
+            hint="lower --min-count, or give more text",
+        )  # fmt: skip
     if corpus.tokens == 0:
-        raise DataError("the text has no word of the vocabulary")
+        raise DataError("the text has no word of the vocabulary", path=display_name(texts.sources[0]))
     identity: dict[str, Any] = {"vocabulary": vocabulary.fingerprint, "tokens": corpus.tokens}
     existing = None if texts.init is None else _Existing.load(texts.init, vocabulary)
     if existing is not None:

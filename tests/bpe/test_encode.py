@@ -16,6 +16,7 @@ from mlkit.bpe.model import save_model
 from mlkit.bpe.plain import PlainEncoder
 from mlkit.bpe.text import Piece
 from mlkit.errors import DataError, UsageError
+from mlkit.jit import jit_disabled
 from tests.bpe.conftest import sample_text
 from tests.naive import bpe as naive
 
@@ -105,6 +106,7 @@ def test_long_words_merge_as_short_ones(model: BpeModel) -> None:
     assert len(both(model, Options(), word).split()) == len(expected)
 
 
+@pytest.mark.skipif(jit_disabled(), reason="measures the speed of compiled code")
 def test_a_long_line_without_spaces_is_linear(corpus: Path) -> None:
     import time
 
