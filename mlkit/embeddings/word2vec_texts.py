@@ -14,7 +14,7 @@ from mlkit.checkpoint import Checkpoints
 from mlkit.embeddings.word2vec import HeldOut, Matrix, Settings, WordVectors, train
 from mlkit.errors import DataError
 from mlkit.formats.corpus import Vocabulary, encode_corpus, prepare_corpus
-from mlkit.formats.streams import Errors, PathLike
+from mlkit.formats.streams import Errors, PathLike, display_name
 from mlkit.formats.vectors import load_vectors
 from mlkit.progress import Progress, Report, silent
 from mlkit.threads import thread_count
