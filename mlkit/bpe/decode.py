@@ -19,8 +19,8 @@ from mlkit.bpe.text import Piece
 from mlkit.errors import DataError, UsageError
 from mlkit.formats.streams import Errors, PathLike, display_name, open_input
 
-# so many bytes of ids or pieces are decoded in plain Python before numba is worth its import
-SMALL = 4 << 20
+# so many bytes of ids or pieces are decoded in plain Python before kernels are worth loading
+SMALL = 1 << 20
 _CHUNK = 1 << 20
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mlkit.bpe.encode_kernels import KernelEncoder
 
 # below this many bytes importing numba and loading kernels costs more than it saves
-SMALL = 2 << 20
+SMALL = 150_000
 _CHUNK = 1 << 20
 
 
