@@ -186,7 +186,7 @@ class Kernel:
         )
         parts = [self.signature, *sorted(self.fastmath), *versions, *(_source(path) for path in files)]
         name = f"{self.__module__}.{self.__name__}-{native.fingerprint(parts)}.kernel"
-        return Path(os.environ.get("NUMBA_CACHE_DIR") or cache_directory()) / "objects" / name
+        return _object_folder() / name
 
 
 class Inline:
@@ -320,6 +320,11 @@ def _split_arguments(text: str) -> list[str]:
         else:
             current += character
     return [part.strip() for part in [*parts, current] if part.strip()]
+
+
+@functools.cache
+def _object_folder() -> Path:
+    return Path(os.environ.get("NUMBA_CACHE_DIR") or cache_directory()) / "objects"
 
 
 @functools.cache

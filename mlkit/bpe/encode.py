@@ -19,7 +19,7 @@ from mlkit.progress import Progress, Report, silent
 if TYPE_CHECKING:
     from mlkit.bpe.encode_kernels import KernelEncoder
 
-# below this many bytes importing numba and loading kernels costs more than it saves
+# below this many bytes loading kernels costs more than it saves
 SMALL = 150_000
 _CHUNK = 1 << 20
 

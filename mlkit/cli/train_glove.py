@@ -19,15 +19,6 @@ app = App(help="Learn word vectors from co-occurrences.")
 MODEL, TEXT, HELD_OUT = "Model", "Text", "Held-out loss"
 
 
-class Format(StrEnum):
-    """Kinds of vector files."""
-
-    text = "text"
-    binary = "binary"
-    glove = "glove"
-    safetensors = "safetensors"
-
-
 class Vectors(StrEnum):
     """Which vectors of a word to write."""
 
@@ -37,20 +28,8 @@ class Vectors(StrEnum):
     both = "both"
 
 
-def _whole(name: str, help: str, panel: str = MODEL, default: Any = True) -> Any:
-    return typer.Option(name, min=1, metavar="N", help=help, rich_help_panel=panel, show_default=default)
-
-
-def _number(name: str, help: str, panel: str = MODEL) -> Any:
-    return typer.Option(name, metavar="X", help=help, rich_help_panel=panel)
-
-
 def _switch(names: str, help: str, panel: str = TEXT, default: Any = True) -> Any:
     return typer.Option(names, help=help, rich_help_panel=panel, show_default=default)
-
-
-def _file(name: str, help: str, panel: str) -> Any:
-    return typer.Option(name, metavar="FILE", help=help, rich_help_panel=panel)
 
 
 @app.command()
@@ -66,48 +45,53 @@ def train_glove(
         ),
     ],
     format: Annotated[
-        Format | None,
+        options.VectorFormat | None,
         typer.Option(
             "--format", help="Kind of file.", show_default="by suffix: .bin, .glove, .safetensors, else text"
         ),
     ] = None,
     json: options.Json = False,
-    dim: Annotated[int, _whole("--dim", "Dimensions.")] = 50,
-    epochs: Annotated[int, _whole("--epochs", "Passes over the records.")] = 25,
-    x_max: Annotated[float, _number("--x-max", "Records of this weight or more count fully.")] = 100.0,
-    alpha: Annotated[float, _number("--alpha", "Lighter ones count (weight / x-max) to this power.")] = 0.75,
-    lr: Annotated[float, _number("--lr", "Learning rate (of AdaGrad).")] = 0.05,
-    clip: Annotated[float, _number("--clip", "Bound of every gradient.")] = 100.0,
+    dim: Annotated[int, options.whole("--dim", "Dimensions.", MODEL)] = 50,
+    epochs: Annotated[int, options.whole("--epochs", "Passes over the records.", MODEL)] = 25,
+    x_max: Annotated[
+        float, options.number("--x-max", "Records of this weight or more count fully.", MODEL)
+    ] = 100.0,
+    alpha: Annotated[
+        float, options.number("--alpha", "Lighter ones count (weight / x-max) to this power.", MODEL)
+    ] = 0.75,
+    lr: Annotated[float, options.number("--lr", "Learning rate (of AdaGrad).", MODEL)] = 0.05,
+    clip: Annotated[float, options.number("--clip", "Bound of every gradient.", MODEL)] = 100.0,
     output_vectors: Annotated[
         Vectors,
         typer.Option("--output-vectors", rich_help_panel=MODEL, help="Word vector + context vector, or ..."),
     ] = Vectors.sum,
     init: Annotated[
-        str | None, _file("--init", "Begin with these vectors; new words are added.", MODEL)
+        str | None, options.file("--init", "Begin with these vectors; new words are added.", MODEL)
     ] = None,
     unk: Annotated[
         bool, _switch("--unk", "Append <unk>, the mean of the 100 rarest words, as GloVe does.", MODEL, False)
     ] = False,
     vocab: Annotated[
-        str | None, _file("--vocab", "Words of 'mlkit vocab'; needed for GloVe's records.", TEXT)
+        str | None, options.file("--vocab", "Words of 'mlkit vocab'; needed for GloVe's records.", TEXT)
     ] = None,
-    window: Annotated[int, _whole("--window", "Largest distance.", TEXT)] = 15,
+    window: Annotated[int, options.whole("--window", "Largest distance.", TEXT)] = 15,
     symmetric: Annotated[
         bool, _switch("--symmetric/--left-to-right", "Both neighbours, or those to the right.")
     ] = True,
     distance_weighting: Annotated[
         bool, _switch("--distance-weighting/--flat", "Weigh by 1/distance, or not.")
     ] = True,
-    min_count: Annotated[int, _whole("--min-count", "Leave out rarer words.", TEXT)] = 5,
+    min_count: Annotated[int, options.whole("--min-count", "Leave out rarer words.", TEXT)] = 5,
     max_vocab: Annotated[
-        int | None, _whole("--max-vocab", "Keep the N most frequent words.", TEXT, "all")
+        int | None, options.whole("--max-vocab", "Keep the N most frequent words.", TEXT, "all")
     ] = None,
     lower: Annotated[bool, _switch("--lower", "Lowercase the text.", TEXT, False)] = False,
     held_out: Annotated[
-        float, _number("--held-out", "Share of the records to keep for a held-out loss.", HELD_OUT)
+        float, options.number("--held-out", "Share of the records to keep for a held-out loss.", HELD_OUT)
     ] = 0.0,
     patience: Annotated[
-        int | None, _whole("--patience", "Stop after N epochs without a new best.", HELD_OUT, "never")
+        int | None,
+        options.whole("--patience", "Stop after N epochs without a new best.", HELD_OUT, "never"),
     ] = None,
     seed: options.Seed = 1,
     threads: options.Threads = None,
@@ -161,7 +145,9 @@ def train_glove(
         })  # fmt: skip
 
 
-def _write(trained: Trained, output: str, format: Format | None, which: Vectors, unk: bool) -> None:
+def _write(
+    trained: Trained, output: str, format: options.VectorFormat | None, which: Vectors, unk: bool
+) -> None:
     import numpy as np
 
     from mlkit.formats.vectors import save_vectors
