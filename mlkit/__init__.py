@@ -13,6 +13,7 @@ from mlkit.version import __version__
 
 ROOMS = (
     "bpe",
+    "cluster",
     "embeddings",
     "fasttext",
     "formats",

@@ -111,6 +111,20 @@ TmpDir = Annotated[
         help="Folder for temporary files.", show_default="system",
     ),
 ]  # fmt: skip
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster", metavar="WHERE", envvar="MLKIT_CLUSTER", rich_help_panel=RUN,
+        help="Work on Dask workers: local:N, tcp://HOST:PORT or slurm:FILE.yaml.",
+    ),
+]  # fmt: skip
+Processes = Annotated[
+    int | None,
+    typer.Option(
+        "--processes", min=1, metavar="N", envvar="MLKIT_PROCESSES", rich_help_panel=RUN,
+        help="Work in N processes; --memory and --threads are those of one.", show_default="this one",
+    ),
+]  # fmt: skip
 Checkpoint = Annotated[
     str | None,
     typer.Option("--checkpoint", metavar="FILE", rich_help_panel=RUN, help="Save the state of the job here."),

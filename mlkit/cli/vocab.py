@@ -10,6 +10,7 @@ import typer
 from mlkit.cli import options
 from mlkit.cli.default_group import app_with_default
 from mlkit.cli.output import out
+from mlkit.cli.workers import Workers
 
 if TYPE_CHECKING:
     from mlkit.formats.vocabulary import Vocabulary
@@ -56,6 +57,8 @@ def count(
     tmp_dir: options.TmpDir = None,
     threads: options.Threads = None,
     shard: options.Shard = None,
+    cluster: options.Cluster = None,
+    processes: options.Processes = None,
 ) -> None:
     """Count the words of texts.
 
@@ -66,7 +69,7 @@ def count(
     bytes each on top of the least.
 
     --shard I/N counts the I-th of N parts of the input; 'mlkit vocab merge' adds them up to the same bytes as one
-    run.
+    run. --processes N and --cluster do both, on several workers.
 
     \b
     Example:
@@ -83,12 +86,28 @@ def count(
             "--min-count and --max-size belong to 'mlkit vocab merge' when the input is in shards"
         )
     refuse_same_file(output, corpus)
+    bound = options.size(memory) if memory else None
+    workers = Workers(cluster, processes, output, tmp_dir, threads, shard)
     with out.progress("Counting") as progress:
-        vocabulary = build_vocabulary(
-            corpus, min_count=min_count, max_size=max_size, lower=lower, errors=errors.value,
-            threads=thread_count(threads), memory=options.size(memory) if memory else None, tmp_dir=tmp_dir,
-            shard=options.shard(shard) if shard else None, progress=progress,
-        )  # fmt: skip
+        if workers:
+            from mlkit.formats.corpus import merge_vocabularies
+            from mlkit.formats.vocabulary_shards import VocabularyShards
+
+            with (
+                workers.engine() as engine,
+                workers.parts(
+                    engine, corpus, lambda files, number, scratch: VocabularyShards(
+                        files, lower, errors.value, bound, scratch, number
+                    ), progress,
+                ) as parts,
+            ):  # fmt: skip
+                vocabulary = merge_vocabularies(parts, min_count=min_count, max_size=max_size)
+        else:
+            vocabulary = build_vocabulary(
+                corpus, min_count=min_count, max_size=max_size, lower=lower, errors=errors.value,
+                threads=thread_count(threads), memory=bound, tmp_dir=tmp_dir,
+                shard=options.shard(shard) if shard else None, progress=progress,
+            )  # fmt: skip
     _write(vocabulary, output, format)
 
 

@@ -1,0 +1,90 @@
+"""A pool of processes on this machine: the standard library's, started anew when a worker dies."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+
+from mlkit.cluster.engine import POLL, RETRIES, Engine, Tasks
+from mlkit.cluster.tasks import Outcome, run_task
+from mlkit.errors import MlkitError
+
+
+class ProcessEngine(Engine):
+    """Workers are spawned processes; they end with this one, however it ends."""
+
+    def __init__(self, workers: int, folder: str) -> None:
+        super().__init__(workers, folder)
+        self._pool: ProcessPoolExecutor | None = None
+
+    def outcomes(
+        self, tasks: Tasks, notes: list[str], look: Callable[[], None]
+    ) -> Iterator[tuple[int, Outcome]]:
+        """Yield outcomes; a broken pool is replaced, and what it had not finished is run again."""
+        left = dict(enumerate(tasks.items))
+        deaths = 0
+        while left:
+            pool = self._pool or self._start()
+            futures = {
+                pool.submit(run_task, tasks.function, item, notes[number]): number
+                for number, item in left.items()
+            }
+            waiting = set(futures)
+            try:
+                while waiting:
+                    done, waiting = wait(waiting, POLL, FIRST_COMPLETED)
+                    for future in done:
+                        outcome = future.result()
+                        del left[futures[future]]
+                        deaths = 0
+                        yield futures[future], outcome
+                    look()
+            except BrokenProcessPool:
+                deaths += 1
+                self._stop()
+                if deaths > RETRIES:
+                    first = tasks.names[min(left)]
+                    raise MlkitError(
+                        f"workers died {deaths} times in a row, the last time at {first}",
+                        hint="if they ran out of memory, use --memory or fewer --processes",
+                    ) from None
+
+    def _start(self) -> ProcessPoolExecutor:
+        # spawned: a forked process would inherit threads, locks and the memory of this one
+        context = multiprocessing.get_context("spawn")
+        self._pool = ProcessPoolExecutor(
+            self.workers, mp_context=context, initializer=_begin, initargs=(os.getpid(),)
+        )
+        return self._pool
+
+    def _stop(self) -> None:
+        if self._pool is not None:
+            for process in multiprocessing.active_children():
+                process.kill()
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+
+    def close(self, *, failed: bool = False) -> None:
+        """Let the workers go, at once if the job has `failed`."""
+        if failed:
+            self._stop()
+        elif self._pool is not None:
+            self._pool.shutdown()
+
+
+def _begin(parent: int) -> None:
+    """Prepare a worker: ^C is for the parent to handle, and without the parent there is nothing to do."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
