@@ -55,6 +55,12 @@ def load_checkpoint(
     return header["state"], arrays
 
 
+def checkpoint_settings(path: PathLike) -> dict[str, Any]:
+    """Return the settings of the job that a checkpoint belongs to. Raises `ModelError` for any other file."""
+    header, _ = load_model(path, "checkpoint")
+    return dict(header.get("settings", {}))
+
+
 class StopSignals:
     """Note SIGTERM and SIGUSR1 inside a with block instead of dying, so that the job can save first.
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
 RUN = "Running"
+AUTO = "auto"
+Rate = Any  # of learning: a float, `AUTO`, or None for the trainer's own (Typer knows no unions)
 
 
 class VectorFormat(StrEnum):
@@ -42,6 +45,27 @@ def whole(name: str, help: str, panel: str | None = None, default: Any = True) -
 def number(name: str, help: str, panel: str | None = None, default: Any = True) -> Any:
     """Declare an option for a number."""
     return typer.Option(name, metavar="X", help=help, rich_help_panel=panel, show_default=default)
+
+
+def rate(*names: str, help: str, panel: str | None = None, default: Any = True) -> Any:
+    """Declare the option of a learning rate: a number above 0, or the word auto; its annotation is `Rate`."""
+    return typer.Option(
+        *names, parser=parse_rate, metavar="X|auto", help=f"{help}; 'auto' finds it by a range test.",
+        rich_help_panel=panel, show_default=default,
+    )  # fmt: skip
+
+
+def parse_rate(value: Any) -> Rate:
+    """Return a rate as a float, or `AUTO`."""
+    if value == AUTO:
+        return value
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        found = math.nan
+    if not 0 < found < math.inf:
+        raise typer.BadParameter(f"{value!r} is neither a number above 0 nor '{AUTO}'")
+    return found
 
 
 def file(name: str, help: str, panel: str | None = None) -> Any:

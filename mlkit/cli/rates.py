@@ -1,0 +1,59 @@
+"""``--lr auto`` of every trainer: the rate that was given, that of the checkpoint, or a range test before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlkit.cli.options import AUTO, Rate
+from mlkit.cli.output import out
+
+if TYPE_CHECKING:
+    from mlkit.progress import Progress
+    from mlkit.sweep import FindRate, Sweep
+
+_probe: list[FindRate] = []  # what `mlkit lr-find` does with the sweep of the trainer that it calls
+
+
+class Choice:
+    """The rate of a training: `rate` is None until the trainer has called what `finder` returned.
+
+    A run that is resumed takes its checkpoint's rate (`setting` names it there): it must not search again.
+    """
+
+    def __init__(
+        self, given: Rate, checkpoint: str | None = None, resume: bool = False, setting: str = "lr"
+    ) -> None:
+        self.auto = given == AUTO
+        self.rate: float | None = None if self.auto else given
+        if self.auto and resume and checkpoint is not None and Path(checkpoint).exists():
+            from mlkit.checkpoint import checkpoint_settings
+
+            self.rate = float(checkpoint_settings(checkpoint)[setting])
+
+    def finder(self, progress: Progress) -> FindRate | None:
+        """Return the trainer's `find_rate`: None where the rate is known or the trainer's default."""
+        if not self.auto or self.rate is not None:
+            return None
+
+        def find(sweep: Sweep) -> float:
+            from mlkit.lr_find import choose
+
+            if _probe:
+                return _probe[0](sweep)
+            self.rate = choose(sweep, say=out.words, warn=out.warn, progress=progress)
+            return self.rate
+
+        return find
+
+
+@contextmanager
+def probing(probe: FindRate) -> Iterator[None]:
+    """Give the sweep of any trainer that is called inside the block to `probe` instead of choosing a rate."""
+    _probe.append(probe)
+    try:
+        yield
+    finally:
+        _probe.clear()
