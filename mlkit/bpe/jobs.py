@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -60,8 +61,15 @@ class LearnJob:
     threads: int | None = None
 
 
-def learn_job(job: LearnJob, progress: Progress = silent) -> BpeModel:
-    """Learn a model and write it."""
+def learn_job(
+    job: LearnJob,
+    progress: Progress = silent,
+    counted: Callable[[str], AbstractContextManager[list[str]]] | None = None,
+) -> BpeModel:
+    """Learn a model and write it.
+
+    counted: what counts words of a kind elsewhere (on workers) and gives files of counts while its block lasts.
+    """
     from mlkit.bpe.learn import LearnOptions, counts_of_rows, learn, parse_specials
 
     inputs = [job.counts] if job.counts is not None else list(job.files)
@@ -80,10 +88,15 @@ def learn_job(job: LearnJob, progress: Progress = silent) -> BpeModel:
     if wanted == "fastbpe":
         raise UsageError("learning writes codes without counts; use --format subword-nmt")
     if job.counts is not None:
+        if counted is not None:
+            raise UsageError("--cluster and --processes count texts; --counts needs no counting")
         if job.files != ("-",):
             raise UsageError("give texts or --counts, not both")
         rows = read_word_counts(job.counts, kind if kind_of_counts(job.counts) else None)
         counts = counts_of_rows(rows, kind, display_name(job.counts))
+    elif counted is not None:
+        with counted(kind) as parts:
+            counts = counts_of_rows(merge_word_counts(parts)[1], kind, "the parts")
     else:
         counts = count_words(
             job.files, kind, weights=_weights(job.weights), threads=thread_count(job.threads),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from mlkit.cli import bpe_text, options
 from mlkit.cli.output import out
 from mlkit.cli.registry import App
+from mlkit.cli.workers import Workers
 
 app = App(help="Learn, apply and convert byte pair encodings.")
 
@@ -99,11 +102,14 @@ def learn(
     memory: options.Memory = None,
     tmp_dir: options.TmpDir = None,
     threads: options.Threads = None,
+    cluster: options.Cluster = None,
+    processes: options.Processes = None,
 ) -> None:
     """Learn a model from text or word counts.
 
     Memory is that of the distinct words (about 150 bytes each), not of the text; --memory bounds the tables of
-    counting. The same input gives the same bytes for any number of threads.
+    counting. The same input gives the same bytes for any number of threads. --processes N and --cluster count on
+    several workers, and learn here.
 
     \b
     Example:
@@ -112,6 +118,8 @@ def learn(
     from mlkit.bpe import jobs
 
     out_name = output if format_ or output != "-" else "tokenizer.json"
+    workers = Workers(cluster, processes, output, tmp_dir, threads)
+    bound = None if memory is None else options.size(memory)
     with out.progress("Learning") as report:
         done = jobs.learn_job(
             jobs.LearnJob(
@@ -120,11 +128,31 @@ def learn(
                 min_frequency=min_frequency, max_token_length=max_token_length, special=special,
                 ties=None if ties is None else ties.value, suffix=end_of_word, weights=weights,
                 format=None if format_ is None else format_.value, name=out_name, errors=errors.value,
-                memory=None if memory is None else options.size(memory), tmp_dir=tmp_dir, threads=threads,
+                memory=bound, tmp_dir=tmp_dir, threads=threads,
             ),
             report,
+            counted=_counter(workers, files or ["-"], weights, errors.value, bound, report) if workers else None,
         )  # fmt: skip
     out.words(f"{len(done.merges):,} merges, {len(done.vocabulary):,} tokens")
+
+
+def _counter(
+    workers: Workers, files: list[str], weights: str | None, errors: str, memory: int | None, report: Any
+) -> Callable[[str], AbstractContextManager[list[str]]]:
+    """Return what counts words of a kind on workers and gives the part files."""
+    from contextlib import contextmanager
+
+    from mlkit.bpe.shards import WordShards
+
+    @contextmanager
+    def counted(kind: str) -> Iterator[list[str]]:
+        def job(names: tuple[str, ...], threads: int | None, scratch: str | None) -> WordShards:
+            return WordShards(names, kind, weights, errors, memory, scratch, threads)
+
+        with workers.engine() as engine, workers.parts(engine, files, job, report) as parts:
+            yield parts
+
+    return counted
 
 
 @app.command()
@@ -138,10 +166,13 @@ def count(
     memory: options.Memory = None,
     tmp_dir: options.TmpDir = None,
     threads: options.Threads = None,
+    cluster: options.Cluster = None,
+    processes: options.Processes = None,
 ) -> None:
     """Count words for `learn --counts`.
 
-    --memory bounds the tables; beyond it sorted parts go to --tmp-dir.
+    --memory bounds the tables; beyond it sorted parts go to --tmp-dir. --processes N and --cluster count shards
+    on several workers and add them up.
 
     \b
     Example:
@@ -149,13 +180,19 @@ def count(
     """
     from mlkit.bpe import jobs
 
+    kind = "bytes" if type_ is None else type_.value
+    bound = None if memory is None else options.size(memory)
+    workers = Workers(cluster, processes, output, tmp_dir, threads, shard)
     with out.progress("Counting") as report:
-        words = jobs.count_job(
-            files or ["-"], output, "bytes" if type_ is None else type_.value, weights=weights,
-            shard=(0, 1) if shard is None else options.shard(shard), errors=errors.value,
-            memory=None if memory is None else options.size(memory), tmp_dir=tmp_dir, threads=threads,
-            progress=report,
-        )  # fmt: skip
+        if workers:
+            with _counter(workers, files or ["-"], weights, errors.value, bound, report)(kind) as parts:
+                words = jobs.merge_job(parts, output)
+        else:
+            words = jobs.count_job(
+                files or ["-"], output, kind, weights=weights,
+                shard=(0, 1) if shard is None else options.shard(shard), errors=errors.value, memory=bound,
+                tmp_dir=tmp_dir, threads=threads, progress=report,
+            )  # fmt: skip
     out.words(f"{words:,} distinct words")
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mlkit.cli import options
 from mlkit.cli.default_group import app_with_default
 from mlkit.cli.output import out
+from mlkit.cli.workers import Workers
 
 if TYPE_CHECKING:
     from mlkit.embeddings.cooccur import CooccurrenceCounts
+    from mlkit.progress import Progress
 
 app = app_with_default("Count which words occur near which.", default="count")
 
@@ -67,6 +69,8 @@ def count(
     tmp_dir: options.TmpDir = None,
     threads: options.Threads = None,
     shard: options.Shard = None,
+    cluster: options.Cluster = None,
+    processes: options.Processes = None,
 ) -> None:
     """Count which words occur near which.
 
@@ -77,7 +81,7 @@ def count(
     which are added up in the end.
 
     --shard I/N counts one part of the input, with a common --vocab; 'mlkit cooccur merge' adds the parts up to the
-    same bytes as one run.
+    same bytes as one run. --processes N and --cluster do both, on several workers, the vocabulary included.
 
     \b
     Example:
@@ -90,14 +94,23 @@ def count(
     from mlkit.threads import thread_count
 
     refuse_same_file(output, [*corpus, *([vocab] if vocab else [])])
+    bound = options.size(memory) if memory else None
+    shape: dict[str, Any] = {
+        "window": window, "symmetric": symmetric, "distance_weighting": distance_weighting, "lower": lower,
+        "errors": errors.value, "memory": bound,
+    }  # fmt: skip
+    workers = Workers(cluster, processes, output, tmp_dir, threads, shard)
     with out.progress("Counting") as progress:
-        counts = count_cooccurrences(
-            corpus, output, window=window, symmetric=symmetric, distance_weighting=distance_weighting,
-            vocabulary=Vocabulary.load(vocab) if vocab else None, min_count=min_count, max_size=max_vocab,
-            lower=lower, errors=errors.value, format=format.value, threads=thread_count(threads),
-            memory=options.size(memory) if memory else None, tmp_dir=tmp_dir,
-            shard=options.shard(shard) if shard else None, progress=progress,
-        )  # fmt: skip
+        if workers:
+            counts = _on_workers(
+                workers, corpus, vocab, min_count, max_vocab, shape, format.value, progress
+            )  # fmt: skip
+        else:
+            counts = count_cooccurrences(
+                corpus, output, vocabulary=Vocabulary.load(vocab) if vocab else None, min_count=min_count,
+                max_size=max_vocab, format=format.value, threads=thread_count(threads), tmp_dir=tmp_dir,
+                shard=options.shard(shard) if shard else None, progress=progress, **shape,
+            )  # fmt: skip
     _tell(counts)
 
 
@@ -125,6 +138,44 @@ def merge(
     with out.progress("Merging") as progress:
         counts = merge_cooccurrences(parts, output, format=format.value, tmp_dir=tmp_dir, progress=progress)
     _tell(counts)
+
+
+def _on_workers(
+    workers: Workers, corpus: list[str], vocab: str | None, min_count: int, max_vocab: int | None,
+    shape: dict[str, Any], format: str, progress: Progress,
+) -> CooccurrenceCounts:  # fmt: skip
+    """Count the vocabulary on workers if there is none, then the co-occurrences, and add them up here."""
+    import shutil
+
+    from mlkit.embeddings.cooccur import merge_cooccurrences
+    from mlkit.embeddings.cooccur_shards import CooccurrenceShards
+    from mlkit.errors import UsageError
+    from mlkit.formats.corpus import merge_vocabularies
+    from mlkit.formats.vocabulary_shards import VocabularyShards
+
+    if format == "mlkit" and workers.output == "-":
+        raise UsageError("mlkit's co-occurrence format needs a file; --format glove can be written to a pipe")
+    words = {name: shape[name] for name in ("lower", "errors", "memory")}
+    with workers.engine() as engine:
+        common = engine.file("words.vocab")
+        if vocab is not None:
+            shutil.copyfile(vocab, common)
+        else:
+            with workers.parts(
+                engine, corpus, lambda files, threads, scratch: VocabularyShards(
+                    files, tmp_dir=scratch, threads=threads, **words
+                ), progress,
+            ) as parts:  # fmt: skip
+                merge_vocabularies(parts, min_count=min_count, max_size=max_vocab).save(common)
+        with workers.parts(
+            engine, corpus, lambda files, threads, scratch: CooccurrenceShards(
+                files, common, tmp_dir=scratch, threads=threads, **shape
+            ), progress,
+        ) as parts:  # fmt: skip
+            return merge_cooccurrences(
+                parts, workers.output, format=format, memory=shape["memory"], tmp_dir=workers.tmp_dir,
+                progress=progress,
+            )  # fmt: skip
 
 
 def _tell(counts: CooccurrenceCounts) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mlkit.cli import ngram_files, ngram_use, options
 from mlkit.cli.output import out
 from mlkit.cli.registry import App
+from mlkit.cli.workers import Workers
 
 if TYPE_CHECKING:
     from mlkit.ngram.smoothing import Smoothing
@@ -139,6 +140,8 @@ def train(
     memory: options.Memory = None,
     tmp_dir: options.TmpDir = None,
     threads: options.Threads = None,
+    cluster: options.Cluster = None,
+    processes: options.Processes = None,
     json: options.Json = False,
 ) -> None:
     """Train an n-gram language model.
@@ -151,7 +154,7 @@ def train(
     memory.
 
     --memory bounds the whole process (from about 180M on); sorted parts go to --tmp-dir. Without it they do
-    from 600M on.
+    from 600M on. --processes N and --cluster count on several workers, and estimate here.
 
     \b
     Example:
@@ -180,8 +183,12 @@ def train(
         None if vocab is None else read_word_list(vocab), unk, weights, skip_symbols, errors.value,
         ngram_files.memory_bound(memory), tmp_dir, thread_count(threads),
     )  # fmt: skip
+    workers = Workers(cluster, processes, output, tmp_dir, threads)
     with out.progress("Training") as report:
-        found = run(output, settings, texts=texts, counts=files, heldout=heldout or [], progress=report)
+        if workers:
+            found = _on_workers(workers, output, settings, texts, files, heldout or [], report)
+        else:
+            found = run(output, settings, texts=texts, counts=files, heldout=heldout or [], progress=report)
     for warning in found.warnings:
         out.warn(warning)
     sizes = ", ".join(f"{size} {k}-grams" for k, size in enumerate(found.kept, 1))
@@ -196,6 +203,27 @@ def train(
         out.json(
             "mlkit.ngram.train", result, {"order": order, "smoothing": smoothing.value, "output": output}
         )
+
+
+def _on_workers(
+    workers: Workers, output: str, settings: Any, texts: list[str], counts: list[str], heldout: list[str],
+    report: Any,
+) -> Any:  # fmt: skip
+    """Count on workers, then train from the counts."""
+    from dataclasses import replace
+
+    from mlkit.errors import UsageError
+    from mlkit.ngram.train import check_training, train
+
+    if counts:
+        raise UsageError("--cluster and --processes count texts; --counts needs no counting")
+    check_training(output, settings, texts=texts, heldout=heldout)
+    job = ngram_files.shards_of(
+        settings.order, settings.errors, settings.weighted, settings.skip_symbols, settings.memory
+    )
+    with workers.engine() as engine, workers.parts(engine, texts, job, report) as parts:
+        counted = replace(settings, weighted=False, skip_symbols=False)
+        return train(output, counted, counts=parts, heldout=heldout, progress=report)
 
 
 for name, command in (

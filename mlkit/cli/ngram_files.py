@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from mlkit.cli import options
 from mlkit.cli.output import out
+from mlkit.cli.workers import Workers
 
 Model = Annotated[str, typer.Argument(help="Model: ARPA or binary.", show_default=False)]
 CountFile = Annotated[
@@ -49,6 +50,16 @@ def memory_bound(memory: str | None) -> int | None:
     return bound
 
 
+def shards_of(order: int, errors: Any, weights: bool, skip_symbols: bool, memory: int | None) -> Any:
+    """Return what makes the counting job of workers from their files, threads and scratch folder."""
+    from mlkit.ngram.shards import NgramShards
+
+    def job(files: tuple[str, ...], threads: int | None, scratch: str | None) -> NgramShards:
+        return NgramShards(files, order, errors, weights, skip_symbols, memory, scratch, threads)
+
+    return job
+
+
 def count(
     corpus: Annotated[
         list[str], typer.Argument(help="Texts, one sentence per line; '-' is stdin.", show_default=False)
@@ -68,11 +79,14 @@ def count(
     memory: options.Memory = None,
     tmp_dir: options.TmpDir = None,
     threads: options.Threads = None,
+    cluster: options.Cluster = None,
+    processes: options.Processes = None,
 ) -> None:
     """Count the n-grams of texts, of all orders up to --order.
 
     Lines are 'words<TAB>count' as SRILM writes them; a name that ends in .bin asks for a compact binary file.
     --shard I/N counts the I-th of N parts of the input; 'merge' adds them up to the same bytes as one run.
+    --processes N and --cluster do both, on several workers.
     --memory bounds the whole process (from about 180M on); sorted parts go to --tmp-dir.
 
     \b
@@ -80,19 +94,28 @@ def count(
       mlkit ngram count corpus.txt --order 3 --shard 2/8 -o part2.counts
     """
     from mlkit.formats.streams import plain_suffix, refuse_same_file
-    from mlkit.ngram.counts import count_text
+    from mlkit.ngram.counts import count_text, merge_counts
     from mlkit.ngram.train import shelves_for, threads_for
     from mlkit.threads import thread_count
 
     refuse_same_file(output, corpus)
     bound = memory_bound(memory)
+    number, shelves = threads_for(bound, thread_count(threads)), shelves_for(bound, tmp_dir)
+    binary = plain_suffix(output) == ".bin"
+    workers = Workers(cluster, processes, output, tmp_dir, threads, shard)
     with out.progress("Counting") as report:
-        sizes = count_text(
-            corpus, output, order=order, binary=plain_suffix(output) == ".bin",
-            threads=threads_for(bound, thread_count(threads)), shelves=shelves_for(bound, tmp_dir),
-            errors=errors.value, shard=None if shard is None else options.shard(shard), weighted=weights,
-            skip_symbols=skip_symbols, progress=report,
-        )  # fmt: skip
+        if workers:
+            job = shards_of(order, errors.value, weights, skip_symbols, bound)
+            with workers.engine() as engine, workers.parts(engine, corpus, job, report) as parts:
+                sizes = merge_counts(
+                    parts, output, binary=binary, threads=number, shelves=shelves, progress=report
+                )
+        else:
+            sizes = count_text(
+                corpus, output, order=order, binary=binary, threads=number, shelves=shelves,
+                errors=errors.value, shard=None if shard is None else options.shard(shard), weighted=weights,
+                skip_symbols=skip_symbols, progress=report,
+            )  # fmt: skip
     out.words(", ".join(f"{size} {k}-grams" for k, size in enumerate(sizes, 1)))
 
 

@@ -19,8 +19,11 @@ class DaskEngine(Engine):
     """Tasks as futures of a Dask client; the scheduler runs the tasks of a lost worker again."""
 
     def __init__(self, client: Any, cluster: Any, workers: int, folder: str, *, local: bool) -> None:
+        import distributed
+
         super().__init__(workers, folder)
         self.local = local
+        self._wait: Any = distributed.wait
         self._client, self._cluster = client, cluster
 
     def outcomes(
@@ -28,7 +31,6 @@ class DaskEngine(Engine):
     ) -> Iterator[tuple[int, Outcome]]:
         """Yield outcomes as they arrive."""
         from distributed import TimeoutError as DaskTimeout
-        from distributed import wait
 
         futures = self._client.map(
             run_task, [tasks.function] * len(tasks.items), tasks.items, notes, pure=False, retries=RETRIES
@@ -36,7 +38,7 @@ class DaskEngine(Engine):
         waiting = dict(enumerate(futures))
         while waiting:
             try:
-                wait(list(waiting.values()), timeout=POLL, return_when="FIRST_COMPLETED")
+                self._wait(list(waiting.values()), timeout=POLL, return_when="FIRST_COMPLETED")
             except (DaskTimeout, TimeoutError):
                 look()
                 self._check()

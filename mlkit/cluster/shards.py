@@ -26,7 +26,9 @@ LARGEST = 256 << 20  # bytes of input that one shard may have
 class Shardable(Protocol):
     """A counting job that works on shards of its input."""
 
-    suffix: str
+    @property
+    def suffix(self) -> str:
+        """Return the end of the names of part files."""
 
     def map_shard(self, shard: tuple[int, int], part: str, progress: Progress) -> None:
         """Count shard (index, number of shards) of the input into the file `part`."""

@@ -40,7 +40,7 @@ def run_task(function: Function, item: Any, note: str) -> Outcome:
     try:
         return Outcome(function(item, _Note(note)))
     except MlkitError as error:
-        fault = {"kind": type(error).__name__, "message": error.message, "hint": error.hint}
+        fault: dict[str, Any] = {"kind": type(error).__name__, "message": error.message, "hint": error.hint}
         if isinstance(error, DataError):
             fault |= {"path": error.path, "line": error.line}
         return Outcome(fault=fault)

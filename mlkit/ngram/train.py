@@ -100,7 +100,7 @@ def train(
     Raises `DataError` for an empty corpus or an order beyond the data, `UsageError` for settings that
     contradict each other.
     """
-    _check(output, settings, texts, counts, heldout)
+    check_training(output, settings, texts=texts, counts=counts, heldout=heldout)
     settings = replace(settings, threads=threads_for(settings.memory, settings.threads))
     shelves = shelves_for(settings.memory, settings.tmp_dir)
     source, close = _source(settings, shelves, texts, counts, progress)
@@ -156,7 +156,15 @@ def model_settings(settings: TrainSettings, statistics: Statistics) -> ModelSett
     return ModelSettings(BACKOFF, missing=missing, closed=True, made=made)
 
 
-def _check(output: PathLike, settings: TrainSettings, texts: Any, counts: Any, heldout: Any) -> None:
+def check_training(
+    output: PathLike,
+    settings: TrainSettings,
+    *,
+    texts: Sequence[PathLike] = (),
+    counts: Sequence[PathLike] = (),
+    heldout: Sequence[PathLike] = (),
+) -> None:
+    """Raise `UsageError` for settings that contradict each other, before anything is read."""
     smoothing = settings.smoothing
     if settings.order < 1:
         raise UsageError(f"--order must be at least 1, not {settings.order}")
@@ -224,6 +232,7 @@ def read_word_list(path: PathLike) -> tuple[bytes, ...]:
 __all__ = [
     "Statistics",
     "TrainSettings",
+    "check_training",
     "is_arpa_name",
     "read_word_list",
     "shelves_for",
