@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlkit.cli.options import AUTO, Rate
 from mlkit.cli.output import out
@@ -26,12 +26,18 @@ class Choice:
     def __init__(
         self, given: Rate, checkpoint: str | None = None, resume: bool = False, setting: str = "lr"
     ) -> None:
+        self.setting = setting
         self.auto = given == AUTO
         self.rate: float | None = None if self.auto else given
         if self.auto and resume and checkpoint is not None and Path(checkpoint).exists():
             from mlkit.checkpoint import checkpoint_settings
 
             self.rate = float(checkpoint_settings(checkpoint)[setting])
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Return the rate as an argument of the trainer's settings, or nothing where it is not known."""
+        return {} if self.rate is None else {self.setting: self.rate}
 
     def finder(self, progress: Progress) -> FindRate | None:
         """Return the trainer's `find_rate`: None where the rate is known or the trainer's default."""

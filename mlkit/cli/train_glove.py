@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -59,7 +60,7 @@ def train_glove(
     alpha: Annotated[
         float, options.number("--alpha", "Lighter ones count (weight / x-max) to this power.", MODEL)
     ] = 0.75,
-    lr: Annotated[float, options.number("--lr", "Learning rate (of AdaGrad).", MODEL)] = 0.05,
+    lr: Annotated[options.Rate, options.rate("--lr", help="Learning rate (of AdaGrad)", panel=MODEL)] = 0.05,
     clip: Annotated[float, options.number("--clip", "Bound of every gradient.", MODEL)] = 100.0,
     output_vectors: Annotated[
         Vectors,
@@ -114,6 +115,7 @@ def train_glove(
       mlkit train-glove cooc.bin -o vectors.txt --dim 100 --epochs 15
     """
     from mlkit.checkpoint import Checkpoints, StopSignals
+    from mlkit.cli.rates import Choice
     from mlkit.embeddings.glove import Settings
     from mlkit.embeddings.glove_texts import Counting, train_inputs
     from mlkit.errors import UsageError
@@ -124,16 +126,18 @@ def train_glove(
         raise UsageError("--resume needs --checkpoint FILE")
     for path in (output, checkpoint):
         refuse_same_file(path, [*input, *[path for path in (vocab, init) if path is not None]])
+    choice = Choice(lr, checkpoint, resume)
     settings = Settings(
-        dim=dim, epochs=epochs, x_max=x_max, alpha=alpha, lr=lr, clip=clip, held_out=held_out, patience=patience,
-        seed=seed,
+        dim=dim, epochs=epochs, x_max=x_max, alpha=alpha, clip=clip, held_out=held_out, patience=patience, seed=seed,
+        **choice.settings,
     )  # fmt: skip
     counting = Counting(window, symmetric, distance_weighting, min_count, max_vocab, lower, errors.value)
     with StopSignals() as stop, out.progress("Training") as progress:
         trained = train_inputs(
             input, settings, counting=counting, vocabulary=vocab, initial=init, threads=thread_count(threads),
             memory=options.size(memory) if memory else None, tmp_dir=tmp_dir,
-            checkpoints=Checkpoints(checkpoint, checkpoint_every, stop), resume=resume, progress=progress,
+            checkpoints=Checkpoints(checkpoint, checkpoint_every, stop), resume=resume,
+            find_rate=choice.finder(progress), progress=progress,
         )  # fmt: skip
     _write(trained, output, format, output_vectors, unk)
     if json:
@@ -142,7 +146,7 @@ def train_glove(
             "words": len(trained.words), "records": vectors.records, "losses": vectors.history.losses,
             "valid_losses": vectors.history.valid_losses, "stopped_early": vectors.history.stopped_early,
             "seconds": vectors.seconds, "cpu_seconds": vectors.cpu_seconds, "input": input, "output": output,
-        })  # fmt: skip
+        }, asdict(settings) | choice.settings)  # fmt: skip
 
 
 def _write(

@@ -13,7 +13,6 @@ from mlkit.cli.output import out
 from mlkit.cli.registry import App
 
 if TYPE_CHECKING:
-    from mlkit.embeddings.word2vec import Settings
     from mlkit.embeddings.word2vec_texts import Trained
 
 app = App(help="Learn word vectors from text.")
@@ -79,7 +78,10 @@ def train_w2v(
     ] = 1e-3,
     epochs: Annotated[int, options.whole("--epochs", "Passes over the text.", MODEL)] = 5,
     lr: Annotated[
-        float | None, options.number("--lr", "Learning rate at the start.", MODEL, "0.025, or 0.05 for cbow")
+        options.Rate,
+        options.rate(
+            "--lr", help="Learning rate at the start", panel=MODEL, default="0.025, or 0.05 for cbow"
+        ),
     ] = None,
     min_lr: Annotated[
         float | None,
@@ -137,6 +139,7 @@ def train_w2v(
       mlkit train-w2v corpus.txt -o vectors.bin --model cbow --loss hs --threads 2
     """
     from mlkit.checkpoint import Checkpoints, StopSignals
+    from mlkit.cli.rates import Choice
     from mlkit.embeddings.word2vec import Settings
     from mlkit.embeddings.word2vec_texts import Texts, train_texts
     from mlkit.errors import UsageError
@@ -151,9 +154,10 @@ def train_w2v(
     inputs = [*corpus, *[path for path in (vocab, init, valid) if path is not None]]
     for path in (output, save_output_vectors, encoded, checkpoint):
         refuse_same_file(path, inputs)
+    choice = Choice(lr, checkpoint, resume)
     settings = Settings(
         model=model.value, loss=loss.value, dim=dim, window=window, negative=negative, ns_exponent=ns_exponent,
-        share_negatives=share_negatives, sample=sample, epochs=epochs, lr=lr, min_lr=min_lr, seed=seed,
+        share_negatives=share_negatives, sample=sample, epochs=epochs, min_lr=min_lr, seed=seed, **choice.settings,
     )  # fmt: skip
     texts = Texts(
         corpus, min_count=min_count, max_vocab=max_vocab, lower=lower, vocabulary=vocab, encoded=encoded,
@@ -163,10 +167,11 @@ def train_w2v(
     with StopSignals() as stop, out.progress("Training") as progress:
         checkpoints = Checkpoints(checkpoint, checkpoint_every, stop)
         trained = train_texts(
-            texts, settings, threads=threads, checkpoints=checkpoints, resume=resume, progress=progress
-        )
+            texts, settings, threads=threads, checkpoints=checkpoints, resume=resume,
+            find_rate=choice.finder(progress), progress=progress,
+        )  # fmt: skip
     _write(trained, output, format, save_output_vectors)
-    _tell(trained, json, settings, corpus, output)
+    _tell(trained, json, corpus, output)
 
 
 def _write(trained: Trained, output: str, format: options.VectorFormat | None, outputs: str | None) -> None:
@@ -178,7 +183,7 @@ def _write(trained: Trained, output: str, format: options.VectorFormat | None, o
         save_vectors(outputs, trained.vocabulary.words(), trained.output_vectors, kind)
 
 
-def _tell(trained: Trained, json: bool, settings: Settings, corpus: list[str], output: str) -> None:
+def _tell(trained: Trained, json: bool, corpus: list[str], output: str) -> None:
     record = trained.record
     for epoch, held_out in record.valid_losses:
         out.words(f"epoch {epoch:g}: held-out loss {held_out:.4f}")
@@ -192,4 +197,4 @@ def _tell(trained: Trained, json: bool, settings: Settings, corpus: list[str], o
             "words_read": record.words, "seconds": record.seconds, "cpu_seconds": record.cpu_seconds,
             "stopped_early": record.stopped_early, "corpus": corpus, "output": output,
         }  # fmt: skip
-        out.json("mlkit.train-w2v", summary, asdict(settings))
+        out.json("mlkit.train-w2v", summary, asdict(trained.settings))

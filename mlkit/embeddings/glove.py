@@ -22,12 +22,14 @@ from mlkit.embeddings import kernels_glove as kernels
 from mlkit.embeddings.glove_records import BLOCK_SIDE, Records, Tiles, group_count, sort_into_tiles
 from mlkit.errors import DataError, UsageError
 from mlkit.progress import Progress, Report, silent
+from mlkit.sweep import FindRate, Point, Sweep
 from mlkit.threads import map_chunks
 
 Matrix = NDArray[np.float32]
 
 LINE = 16  # rows are padded to whole cache lines
 COMMAND = "train-glove"
+RATES = (1e-4, 10.0)  # between which a range test looks
 OUTPUTS = ("sum", "word", "context", "both")
 
 
@@ -114,13 +116,15 @@ def train_glove(
     tmp_dir: str | None = None,
     checkpoints: Checkpoints | None = None,
     resume: bool = False,
+    find_rate: FindRate | None = None,
     progress: Progress = silent,
 ) -> GloveVectors:
     """Train vectors on co-occurrence records; the result is the same for any number of threads.
 
     initial: (float32 [words, dim], bool [words]) vectors to begin with and which words have one; they stand for the
     sum of word and context vector. identity: facts about the input that a checkpoint must agree with. on_disk: keep
-    the sorted records in a temporary file. Raises `DataError` when there are no records, or the training diverges.
+    the sorted records in a temporary file. find_rate: chooses the learning rate (see `mlkit.sweep`). Raises
+    `DataError` when there are no records, or the training diverges.
     """
     tiles = sort_into_tiles(
         records, x_max=settings.x_max, alpha=settings.alpha, held_out=settings.held_out, seed=settings.seed,
@@ -130,6 +134,14 @@ def train_glove(
         raise DataError("there are no co-occurrences to learn from")
     if settings.held_out and not tiles.held:
         raise DataError("--held-out leaves no record for the held-out loss; the input is too small")
+    if find_rate is not None:
+        tested = settings
+
+        def test(rates: Sequence[float], repeat: int) -> Iterator[Point]:
+            own = replace(tested, seed=tested.seed + repeat)
+            return sweep(tiles, records.words, own, rates, initial=initial, threads=threads)
+
+        settings = replace(settings, lr=find_rate(Sweep(test, *RATES)))
     checkpoints = checkpoints or Checkpoints(None, 0, StopSignals())
     facts = {**asdict(settings), **(identity or {}), "words": records.words, "records": tiles.records}
     del facts["epochs"]  # a run may be continued for longer
@@ -145,24 +157,25 @@ def train_glove(
 
 
 def sweep(
-    records: Records, settings: Settings, rates: Sequence[float], tmp_dir: str | None = None
-) -> Iterator[tuple[float, float]]:
-    """Yield (rate, mean cost) while training a fresh model, one round of blocks per rate: a range test."""
-    tiles = sort_into_tiles(
-        records, x_max=settings.x_max, alpha=settings.alpha, seed=settings.seed, tmp_dir=tmp_dir
-    )
-    if not tiles.records:
-        raise DataError("there are no co-occurrences to learn from")
-    run = _Run(tiles, records.words, settings, 1, Checkpoints(None, 0, StopSignals()), {}, silent)
-    run.begin(None)
+    tiles: Tiles,
+    words: int,
+    settings: Settings,
+    rates: Sequence[float],
+    *,
+    initial: tuple[Matrix, NDArray[np.bool_]] | None = None,
+    threads: int = 1,
+) -> Iterator[Point]:
+    """Yield (rate, mean cost per record) while training a fresh model, one round of blocks per rate: a range test."""
+    run = _Run(tiles, words, settings, threads, Checkpoints(None, 0, StopSignals()), {}, silent)
+    run.begin(initial)
     rounds = run.groups // BLOCK_SIDE
     for number in range(-rounds, len(rates)):
         # an epoch at the first rate comes before: the biases, which learn fast at any rate, settle in it
         rate = rates[max(number, 0)]
         run.settings = replace(settings, lr=rate)
         rng = np.random.default_rng([settings.seed, number // rounds + 1])
-        words, contexts = (rng.permutation(run.groups).reshape(-1, BLOCK_SIDE) for _ in range(2))
-        blocks = _tiles_of_blocks(words, np.roll(contexts, number % rounds, axis=0))
+        mine, others = (rng.permutation(run.groups).reshape(-1, BLOCK_SIDE) for _ in range(2))
+        blocks = _tiles_of_blocks(mine, np.roll(others, number % rounds, axis=0))
         cost = run._train_round(blocks) / max(tiles.records_of(blocks), 1)
         if number >= 0:
             yield rate, cost

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from mlkit.formats.streams import Errors, PathLike, is_standard
 from mlkit.formats.vectors import load_vectors
 from mlkit.formats.vocabulary import Vocabulary
 from mlkit.progress import Progress, silent
+from mlkit.sweep import FindRate
 
 _LOOK = 256  # records
 
@@ -59,12 +59,13 @@ def train_inputs(
     tmp_dir: str | None = None,
     checkpoints: Checkpoints | None = None,
     resume: bool = False,
+    find_rate: FindRate | None = None,
     progress: Progress = silent,
 ) -> Trained:
     """Train on texts, on a co-occurrence file of mlkit, or on GloVe's records (which need a `vocabulary` file).
 
     What an input is, is seen from its content. initial: a vector file to begin with. memory: bytes for the whole
-    process while it counts; sorted records then go to a temporary file.
+    process while it counts; sorted records then go to a temporary file. find_rate: see `train_glove`.
     """
     given = None if vocabulary is None else Vocabulary.load(vocabulary)
     with tempfile.TemporaryDirectory(dir=tmp_dir, prefix="mlkit-") as folder:
@@ -74,24 +75,10 @@ def train_inputs(
         vectors = train_glove(
             records, settings, initial=None if initial is None else _initial(initial, words, settings.dim),
             identity=facts | {"init": None if initial is None else Path(initial).stat().st_size}, threads=threads,
-            on_disk=memory is not None, tmp_dir=tmp_dir, checkpoints=checkpoints, resume=resume, progress=progress,
+            on_disk=memory is not None, tmp_dir=tmp_dir, checkpoints=checkpoints, resume=resume, find_rate=find_rate,
+            progress=progress,
         )  # fmt: skip
     return Trained(words, vectors)
-
-
-@contextmanager
-def open_records(
-    inputs: Sequence[PathLike],
-    counting: Counting,
-    *,
-    vocabulary: PathLike | None = None,
-    threads: int = 1,
-    tmp_dir: str | None = None,
-) -> Iterator[Records]:
-    """Give the records of texts or of a co-occurrence file inside a with block; see `train_inputs`."""
-    given = None if vocabulary is None else Vocabulary.load(vocabulary)
-    with tempfile.TemporaryDirectory(dir=tmp_dir, prefix="mlkit-") as folder:
-        yield _records(inputs, given, counting, threads, None, tmp_dir, Path(folder), silent)[0]
 
 
 def _records(

@@ -12,7 +12,7 @@ import math
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ from mlkit.embeddings import kernels_w2v as kernels
 from mlkit.embeddings.sampling import HuffmanPaths, alias_table, huffman_paths, keep_thresholds
 from mlkit.errors import DataError, MlkitError, UsageError
 from mlkit.progress import Progress, Report, silent
+from mlkit.sweep import Point
 
 Ids = NDArray[np.int32]
 Matrix = NDArray[np.float32]
@@ -87,6 +88,11 @@ class Settings:
     def last_rate(self) -> float:
         """The learning rate at the end."""
         return float(self.min_lr or 0.0)
+
+    def with_rate(self, rate: float) -> Settings:
+        """Return the settings with another learning rate, and its own end where none was asked for."""
+        usual = self.last_rate == 1e-4 * self.rate
+        return replace(self, lr=rate, min_lr=None if usual else self.min_lr)
 
 
 @dataclass(frozen=True)
@@ -181,17 +187,29 @@ def train(
 
 
 def sweep(
-    ids: Ids, counts: NDArray[np.int64], settings: Settings, rates: Sequence[float], piece: int = 10_000
-) -> Iterator[tuple[float, float]]:
-    """Yield (rate, mean loss) while training a fresh model, one piece of `ids` per rate: a range test."""
+    ids: Ids,
+    counts: NDArray[np.int64],
+    settings: Settings,
+    rates: Sequence[float],
+    *,
+    start: tuple[NDArray[np.int64], Matrix] | None = None,
+    piece: int = 10_000,
+) -> Iterator[Point]:
+    """Yield (rate, mean loss per prediction) while training a fresh model, about `piece` ids per rate: a range test.
+
+    start: as in `train`. The text is read again from its beginning where there are more rates than pieces.
+    """
     tables = _Tables.build(counts, settings)
-    state = _initial(len(counts), tables, settings, None)
+    state = _initial(len(counts), tables, settings, start)
     nothing = Checkpoints(None, 0.0, StopSignals())
     run = _Run(ids, [], settings, tables, state, 1, None, nothing, {}, silent)
-    pieces = -(-len(ids) // piece)
+    pieces = max(1, round(len(ids) / piece))
     for number, rate in enumerate(rates):
-        start = number % pieces * piece
-        yield rate, _mean(run._train_chunk(ids[start : start + piece], rate, rate, number))
+        place = number % pieces
+        part = ids[len(ids) * place // pieces : len(ids) * (place + 1) // pieces]
+        totals = run._train_chunk(part, rate, rate, number)
+        if totals[1]:
+            yield rate, _mean(totals)
 
 
 class _Tables(NamedTuple):

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlkit.checkpoint import Checkpoints
-from mlkit.embeddings.word2vec import HeldOut, Matrix, Settings, WordVectors, train
+from mlkit.embeddings.word2vec import HeldOut, Matrix, Settings, WordVectors, sweep, train
 from mlkit.errors import DataError
 from mlkit.formats.corpus import Vocabulary, encode_corpus, prepare_corpus
 from mlkit.formats.streams import Errors, PathLike, display_name
 from mlkit.formats.vectors import load_vectors
 from mlkit.progress import Progress, Report, silent
+from mlkit.sweep import FindRate, Point, Sweep
 from mlkit.threads import thread_count
+
+RATES = (1e-4, 10.0)  # between which a range test looks
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,8 @@ class Texts:
 class Trained:
     """Words and their vectors (float32 [words, dim]): those of the vocabulary, then those only `init` has.
 
-    output_vectors: float32 [vocabulary or inner nodes, dim], for the first words only; record: losses and times.
+    output_vectors: float32 [vocabulary or inner nodes, dim], for the first words only; record: losses and times;
+    settings: as given, but for the rate that was found.
     """
 
     words: list[str]
@@ -54,6 +58,7 @@ class Trained:
     output_vectors: Matrix
     record: WordVectors
     vocabulary: Vocabulary
+    settings: Settings
 
 
 def train_texts(
@@ -63,9 +68,10 @@ def train_texts(
     threads: int | None = None,
     checkpoints: Checkpoints | None = None,
     resume: bool = False,
+    find_rate: FindRate | None = None,
     progress: Progress = silent,
 ) -> Trained:
-    """Train word vectors on texts.
+    """Train word vectors on texts; `find_rate` chooses the learning rate (see `mlkit.sweep`).
 
     >>> trained = train_texts(Texts(["corpus.txt"]), Settings(dim=50))        # doctest: +SKIP
     >>> save_vectors("vectors.txt", trained.words, trained.vectors)           # doctest: +SKIP
@@ -97,16 +103,24 @@ def train_texts(
         )
         held_out = HeldOut(valid.ids, texts.valid_every, texts.patience)
         identity |= {"valid": valid.tokens, "valid_every": texts.valid_every, "patience": texts.patience}
+    start = None if existing is None else (existing.known, existing.rows)
+    if find_rate is not None:
+        tested = settings
+
+        def run(rates: Sequence[float], repeat: int) -> Iterator[Point]:
+            own = replace(tested, seed=tested.seed + repeat)
+            return sweep(corpus.ids, vocabulary.counts, own, rates, start=start)
+
+        settings = settings.with_rate(find_rate(Sweep(run, *RATES)))
     record = train(
         corpus.ids, vocabulary.counts, settings, threads=count, held_out=held_out, checkpoints=checkpoints,
-        start=None if existing is None else (existing.known, existing.rows), resume=resume, identity=identity,
-        progress=progress,
+        start=start, resume=resume, identity=identity, progress=progress,
     )  # fmt: skip
     words, vectors = vocabulary.words(), record.vectors
     if existing is not None:
         words += existing.other_words
         vectors = np.concatenate([vectors, existing.other_rows])
-    return Trained(words, vectors, record.outputs, record, vocabulary)
+    return Trained(words, vectors, record.outputs, record, vocabulary, settings)
 
 
 def _watched(progress: Progress, checkpoints: Checkpoints | None) -> Progress:

@@ -127,7 +127,7 @@ def test_resumed_bytes_through_the_binary(mlkit: Run, corpus: Path, tmp_path: Pa
     [
         ("a b\n", [], 1, "no word comes 5 times"),
         ("", ["--min-count", 1], 1, "no word"),
-        ("a b\n", ["--lr", -1], 2, "--lr must be positive"),
+        ("a b\n", ["--lr", -1], 2, "a number above 0"),
         ("a b\n", ["--model", "glove"], 2, "glove"),
         ("a b\n", ["--resume"], 2, "--checkpoint"),
         ("a b\n", ["--loss", "hs", "--save-output-vectors", "x"], 2, "--loss ns"),
