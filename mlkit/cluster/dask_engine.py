@@ -12,7 +12,7 @@ from mlkit.cluster.engine import POLL, RETRIES, Engine, Tasks
 from mlkit.cluster.tasks import Outcome, run_task
 from mlkit.errors import DataError, MissingExtra, MlkitError, UsageError
 
-PATIENCE = 60.0  # seconds to reach a scheduler
+PATIENCE = 30.0  # seconds to reach a scheduler
 
 
 class DaskEngine(Engine):
@@ -114,7 +114,7 @@ def _local(distributed: Any, cluster: str, folder: str) -> DaskEngine:
         raise UsageError(f"--cluster local:N takes a number of workers, not {text!r}")
     made = distributed.LocalCluster(
         n_workers=int(text), threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0,
-        silence_logs=logging.CRITICAL, local_directory=folder,
+        silence_logs=logging.CRITICAL, local_directory=folder, preload="mlkit.cluster.preload",
     )  # fmt: skip
     client = distributed.Client(made)
     return DaskEngine(client, made, int(text), folder, local=True)

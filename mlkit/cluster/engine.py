@@ -6,6 +6,7 @@ whose worker died is run again; a task that failed ends the job with its error.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -93,6 +94,8 @@ def open_engine(
     """
     if cluster is not None and processes is not None:
         raise UsageError("--cluster and --processes exclude each other")
+    # what a killed job leaves in the kernel is not for its user to read about
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker:UserWarning")
     kind = "processes" if cluster is None else cluster.partition(":")[0]
     if kind not in ("processes", "local", "tcp", "tls", "slurm"):
         raise UsageError(f"--cluster is local:N, tcp://HOST:PORT or slurm:FILE.yaml, not {cluster!r}")

@@ -44,9 +44,10 @@ def shard_count(sources: Sequence[PathLike], workers: int) -> int:
     """
     total = 0
     for path in expand_sources(sources):
+        if not is_standard(path):
+            total += Path(path).stat().st_size
         if is_standard(path) or not Path(path).is_file():
             raise UsageError(f"{display_name(path)}: workers need files; a pipe cannot be cut")
-        total += Path(path).stat().st_size
     return max(2 * workers, -(-total // LARGEST))
 
 

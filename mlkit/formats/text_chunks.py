@@ -64,9 +64,10 @@ def input_parts(sources: Sequence[PathLike], shard: tuple[int, int] | None = Non
         return [Part(path) for path in paths]
     sizes = []
     for path in paths:
+        if not is_standard(path):
+            sizes.append(Path(path).stat().st_size)
         if is_standard(path) or not Path(path).is_file():
             raise UsageError(f"{display_name(path)}: --shard needs files; a pipe cannot be cut")
-        sizes.append(Path(path).stat().st_size)
     index, count = shard
     first, last = sum(sizes) * index // count, sum(sizes) * (index + 1) // count
     parts, begin = [], 0
