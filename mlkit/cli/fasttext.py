@@ -12,6 +12,7 @@ from mlkit.cli import fasttext_files, fasttext_use, fasttext_vectors, options
 from mlkit.cli import fasttext_options as o
 from mlkit.cli.fasttext_options import Original, app
 from mlkit.cli.output import out
+from mlkit.cli.rates import Choice
 
 if TYPE_CHECKING:
     from mlkit.fasttext.training import Job, Result
@@ -43,7 +44,8 @@ def supervised(
     from mlkit.errors import UsageError
     from mlkit.fasttext.supervised import train_supervised
 
-    settings = _settings("supervised", context.params)
+    choice = Choice(lr, checkpoint, resume)
+    settings = _settings("supervised", context.params, choice)
     with out.progress("Training") as report:
         job = _job(context.params, report)
         if autotune_validation is not None:
@@ -51,6 +53,8 @@ def supervised(
 
             if valid or resume or checkpoint:
                 raise UsageError("autotune goes with neither --valid nor checkpoints")
+            if choice.auto:
+                raise UsageError("--lr auto and autotune both search a rate: leave --lr out")
             fixed = {name for name in context.params if _given(context, name)}
             search = Search(
                 autotune_validation, autotune_metric, autotune_predictions, autotune_duration,
@@ -66,8 +70,10 @@ def supervised(
             result = tuned.result
         else:
             score = fasttext_use.scorer(valid) if valid else None
-            result = train_supervised(input, settings, job, score=score, patience=patience)
-    _finish(output, result, context.params)
+            result = train_supervised(
+                input, settings, job, score=score, patience=patience, find_rate=choice.finder(report)
+            )
+    _finish(output, result, context.params | choice.settings)
 
 
 def _train_vectors(model: str) -> Callable[..., None]:
@@ -84,10 +90,12 @@ def _train_vectors(model: str) -> Callable[..., None]:
     ) -> None:  # fmt: skip
         from mlkit.fasttext.unsupervised import train_vectors
 
-        settings = _settings(model, context.params)
+        choice = Choice(lr, checkpoint, resume)
+        settings = _settings(model, context.params, choice)
         with out.progress("Training") as report:
-            result = train_vectors(input, settings, _job(context.params, report))
-        _finish(output, result, context.params)
+            job = _job(context.params, report)
+            result = train_vectors(input, settings, job, find_rate=choice.finder(report))
+        _finish(output, result, context.params | choice.settings)
 
     return train
 
@@ -101,12 +109,12 @@ for _name, _text in _HELP.items():
     )
 
 
-def _settings(model: str, values: dict[str, Any]) -> Any:
+def _settings(model: str, values: dict[str, Any], choice: Choice) -> Any:
     from mlkit.fasttext.settings import Settings
 
     loss = "ova" if values["loss"] == "one-vs-all" else values["loss"]
     return replace(
-        Settings.of(model), lr=values["lr"], dim=values["dim"], window=values["ws"], epoch=values["epoch"],
+        Settings.of(model), **choice.settings, dim=values["dim"], window=values["ws"], epoch=values["epoch"],
         min_count=values["min_count"], min_count_label=values["min_count_label"], negative=values["neg"],
         word_ngrams=values["word_ngrams"], loss=loss, bucket=values["bucket"], minn=values["minn"],
         maxn=values["maxn"], sample=values["sample"], label_prefix=values["label"],

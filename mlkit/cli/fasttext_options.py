@@ -70,7 +70,9 @@ Minn = option(int, "--minn", "Shortest character n-gram.", DICTIONARY, min=0)
 Maxn = option(int, "--maxn", "Longest character n-gram (0: none).", DICTIONARY, min=0)
 Sample = option(float, "--sample", "Subsampling threshold of frequent words.", DICTIONARY, "-t", min=0)
 Label = option(str, "--label", "What labels begin with.", DICTIONARY, metavar="PREFIX")
-Lr = option(float, "--lr", "Learning rate at the start; it falls to 0.", TRAINING, min=0)
+Lr = Annotated[
+    options.Rate, options.rate("--lr", help="Learning rate at the start; it falls to 0", panel=TRAINING)
+]
 LrUpdateRate = option(int, "--lr-update-rate", "Taken for old scripts.", TRAINING, hidden=True)
 Dim = option(int, "--dim", "Size of the vectors.", TRAINING, min=1)
 Ws = option(int, "--ws", "Greatest distance of a context word.", TRAINING, min=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ _probe: list[FindRate] = []  # what `mlkit lr-find` does with the sweep of the t
 
 
 class Choice:
-    """The rate of a training: `rate` is None until the trainer has called what `finder` returned.
+    """The rate of a training: `rate` is None where the trainer's own counts, or until one has been found.
 
     A run that is resumed takes its checkpoint's rate (`setting` names it there): it must not search again.
     """
@@ -26,33 +27,31 @@ class Choice:
     def __init__(
         self, given: Rate, checkpoint: str | None = None, resume: bool = False, setting: str = "lr"
     ) -> None:
-        self.setting = setting
-        self.auto = given == AUTO
+        self.setting, self.auto = setting, given == AUTO
         self.rate: float | None = None if self.auto else given
-        if self.auto and resume and checkpoint is not None and Path(checkpoint).exists():
+        self.resumed = resume and checkpoint is not None and Path(checkpoint).exists()
+        if self.auto and self.resumed:
             from mlkit.checkpoint import checkpoint_settings
 
-            self.rate = float(checkpoint_settings(checkpoint)[setting])
+            self.rate = float(checkpoint_settings(str(checkpoint))[setting])
 
     @property
     def settings(self) -> dict[str, Any]:
         """Return the rate as an argument of the trainer's settings, or nothing where it is not known."""
         return {} if self.rate is None else {self.setting: self.rate}
 
-    def finder(self, progress: Progress) -> FindRate | None:
-        """Return the trainer's `find_rate`: None where the rate is known or the trainer's default."""
-        if not self.auto or self.rate is not None:
-            return None
+    def finder(self, progress: Progress | None = None) -> FindRate | None:
+        """Return the trainer's `find_rate`: None where there is nothing to find."""
+        return partial(self._find, progress) if self.auto and not self.resumed else None
 
-        def find(sweep: Sweep) -> float:
-            from mlkit.lr_find import choose
+    def _find(self, progress: Progress | None, sweep: Sweep) -> float:
+        from mlkit.lr_find import choose
+        from mlkit.progress import silent
 
-            if _probe:
-                return _probe[0](sweep)
-            self.rate = choose(sweep, say=out.words, warn=out.warn, progress=progress)
-            return self.rate
-
-        return find
+        if _probe:
+            return _probe[0](sweep)
+        self.rate = choose(sweep, say=out.words, warn=out.warn, progress=progress or silent)
+        return self.rate
 
 
 @contextmanager

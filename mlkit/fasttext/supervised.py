@@ -22,28 +22,37 @@ from mlkit.fasttext.training import (
     Result,
     Rows,
     aligned_zeros,
+    begin,
     chunk_seed,
     collect_rows,
     finished,
     identity,
-    new_matrix,
     noise_table,
     padded,
     tree_paths,
-    use_pretrained,
+    with_rate,
 )
 from mlkit.formats.fasttext_bin import Floats
+from mlkit.sweep import FindRate
 
 Score = Callable[[Model], float]
+FEWEST_LINES, MOST_LINES = 20, 500  # of a step of a range test
 
 
 def train_supervised(
-    path: str, settings: Settings, job: Job | None = None, *, score: Score | None = None, patience: int = 0
+    path: str,
+    settings: Settings,
+    job: Job | None = None,
+    *,
+    score: Score | None = None,
+    patience: int = 0,
+    find_rate: FindRate | None = None,
 ) -> Result:
     """Train a classifier on a text with labels (`__label__x` tokens) in its lines.
 
     `score` rates the model after every epoch (such as F1 on held-out lines); with `patience` training ends when
-    that many epochs brought nothing better, and the best epoch's model is returned.
+    that many epochs brought nothing better, and the best epoch's model is returned. `find_rate` chooses the
+    learning rate (see `mlkit.sweep`).
     """
     job = job or Job()
     extra = read_pretrained(settings.pretrained, settings.dim)[0] if settings.pretrained else ()
@@ -51,7 +60,7 @@ def train_supervised(
         path, min_count=settings.min_count, min_count_label=settings.min_count_label,
         label_prefix=settings.label_prefix, extra_words=extra, directory=job.directory, progress=job.progress,
     )  # fmt: skip
-    return train_corpus(corpus, settings, job, score=score, patience=patience, path=path)
+    return train_corpus(corpus, settings, job, score=score, patience=patience, path=path, find_rate=find_rate)
 
 
 def train_corpus(
@@ -62,6 +71,7 @@ def train_corpus(
     score: Score | None = None,
     patience: int = 0,
     path: str = "",
+    find_rate: FindRate | None = None,
 ) -> Result:
     """Train on a corpus that was read before."""
     if not corpus.labels:
@@ -71,10 +81,15 @@ def train_corpus(
         )  # fmt: skip
     bounds = corpus.line_bounds()
     rows = collect_rows(corpus, settings, bounds)
-    matrix = new_matrix(len(corpus.words) + len(rows.buckets), settings.dim, settings.seed)
-    use_pretrained(matrix, corpus, settings)
-    output = aligned_zeros(padded(len(corpus.labels)) * padded(settings.dim))
-    trainer = LineTrainer(corpus, settings, rows, bounds, matrix, output)
+
+    def fresh(own: Settings) -> LineTrainer:
+        matrix = begin(corpus, own, rows)
+        output = aligned_zeros(padded(len(corpus.labels)) * padded(own.dim))
+        return LineTrainer(corpus, own, rows, bounds, matrix, output)
+
+    settings = with_rate(settings, fresh, find_rate)
+    trainer = fresh(settings)
+    matrix, output = trainer.matrix, trainer.output
     best = _Best(corpus, settings, rows, matrix, output, score, patience)
     loop = Loop(
         settings, job, identity(settings, corpus), {"input": matrix, "output": output, **best.arrays},
@@ -135,6 +150,12 @@ class LineTrainer:
             seen = epoch * tokens + (int(ends[first - 1]) if first else 0)
             chunks.append((first, min(first + step, self.lines), self.settings.lr * (1 - seen / self.total)))
         return chunks
+
+    def pieces(self, epoch: int) -> list[Chunk]:
+        """Cut an epoch into steps of a range test: a hundredth of the lines each, within bounds."""
+        size = min(max(self.lines // 100, FEWEST_LINES), MOST_LINES)
+        count = max(1, self.lines // size)
+        return [(self.lines * k // count, self.lines * (k + 1) // count, 0.0) for k in range(count)]
 
     def work(self, epoch: int, number: int, chunk: Chunk) -> tuple[float, float]:
         """Train one chunk; return (sum of losses, examples)."""

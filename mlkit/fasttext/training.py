@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from mlkit.fasttext.settings import Settings
 from mlkit.fasttext.subwords import ngram_buckets
 from mlkit.formats.fasttext_bin import LABEL, LOSSES, WORD, Floats, Ints
 from mlkit.progress import Progress, Report, silent
+from mlkit.sweep import FindRate, Point, Sweep
 from mlkit.threads import map_chunks
 
 LANES = 16
@@ -30,6 +32,8 @@ SEGMENT_CHUNKS = 64  # chunks between two looks at the clock and the signals
 WORDS_AT_ONCE = 1 << 15
 LOSS_NUMBERS = {name: number for number, name in LOSSES.items()}
 COMMAND = "fasttext"
+# between which a range test looks
+RATES = {"supervised": (1e-3, 100.0), "skipgram": (1e-4, 10.0), "cbow": (1e-4, 10.0)}
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,13 @@ def new_matrix(rows: int, dim: int, seed: int) -> Floats:
     return matrix
 
 
+def begin(corpus: Corpus, settings: Settings, rows: Rows) -> Floats:
+    """Return the flat input matrix that a training begins with: random, pretrained vectors in their places."""
+    matrix = new_matrix(len(corpus.words) + len(rows.buckets), settings.dim, settings.seed)
+    use_pretrained(matrix, corpus, settings)
+    return matrix
+
+
 def use_pretrained(matrix: Floats, corpus: Corpus, settings: Settings) -> None:
     """Put the pretrained vectors into the rows of their words."""
     if settings.pretrained is None:
@@ -184,6 +195,43 @@ def chunk_seed(seed: int, epoch: int, chunk: int) -> int:
 
 
 Chunk = tuple[int, int, float]  # first and last position, learning rate at the first
+
+
+class Trainer(Protocol):
+    """What trains chunks; `total` tokens are those over which the rate falls to 0."""
+
+    total: int
+
+    def pieces(self, epoch: int) -> list[Chunk]:
+        """Cut an epoch into the steps of a range test; their rates do not count."""
+        ...
+
+    def work(self, epoch: int, number: int, chunk: Chunk) -> tuple[float, float]:
+        """Train one chunk; return (sum of losses, examples)."""
+        ...
+
+
+def with_rate(
+    settings: Settings, fresh: Callable[[Settings], Trainer], find_rate: FindRate | None
+) -> Settings:
+    """Return the settings with the rate that `find_rate` chooses, if there is one (see `mlkit.sweep`)."""
+    if find_rate is None:
+        return settings
+    return replace(settings, lr=find_rate(Sweep(partial(_sweep, settings, fresh), *RATES[settings.model])))
+
+
+def _sweep(
+    settings: Settings, fresh: Callable[[Settings], Trainer], rates: Sequence[float], repeat: int
+) -> Iterator[Point]:
+    """Yield (rate, mean loss) while training a fresh model, one piece of the text per rate."""
+    trainer = fresh(replace(settings, seed=settings.seed + repeat))
+    trainer.total = 1 << 62  # the rate does not fall inside a step
+    pieces = trainer.pieces(0)
+    for number, rate in enumerate(rates):
+        epoch, place = divmod(number, len(pieces))
+        loss, examples = trainer.work(epoch, number, (*pieces[place][:2], rate))
+        if examples:
+            yield rate, loss / examples
 
 
 @dataclass

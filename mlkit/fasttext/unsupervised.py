@@ -19,21 +19,27 @@ from mlkit.fasttext.training import (
     Result,
     Rows,
     aligned_zeros,
+    begin,
     chunk_seed,
     collect_rows,
     finished,
     identity,
-    new_matrix,
     noise_table,
     padded,
     tree_paths,
-    use_pretrained,
+    with_rate,
 )
 from mlkit.formats.fasttext_bin import Floats
+from mlkit.sweep import FindRate
 
 
-def train_vectors(path: str, settings: Settings, job: Job | None = None) -> Result:
-    """Train skip-gram or CBOW vectors on a text, one sentence a line (or cut at 1,024 words)."""
+def train_vectors(
+    path: str, settings: Settings, job: Job | None = None, *, find_rate: FindRate | None = None
+) -> Result:
+    """Train skip-gram or CBOW vectors on a text, one sentence a line (or cut at 1,024 words).
+
+    `find_rate` chooses the learning rate (see `mlkit.sweep`).
+    """
     job = job or Job()
     extra = read_pretrained(settings.pretrained, settings.dim)[0] if settings.pretrained else ()
     corpus = read_corpus(
@@ -44,10 +50,15 @@ def train_vectors(path: str, settings: Settings, job: Job | None = None) -> Resu
     corpus.rare.clear()  # their vectors come from n-grams that other words trained
     corpus.hashes = corpus.hashes[: len(corpus.words) + len(corpus.labels)]
     rows = collect_rows(corpus, settings)
-    matrix = new_matrix(len(corpus.words) + len(rows.buckets), settings.dim, settings.seed)
-    use_pretrained(matrix, corpus, settings)
-    output = aligned_zeros(padded(len(corpus.words)) * padded(settings.dim))
-    trainer = WordTrainer(corpus, settings, rows, matrix, output)
+
+    def fresh(own: Settings) -> WordTrainer:
+        matrix = begin(corpus, own, rows)
+        output = aligned_zeros(padded(len(corpus.words)) * padded(own.dim))
+        return WordTrainer(corpus, own, rows, matrix, output)
+
+    settings = with_rate(settings, fresh, find_rate)
+    trainer = fresh(settings)
+    matrix, output = trainer.matrix, trainer.output
     loop = Loop(
         settings, job, identity(settings, corpus), {"input": matrix, "output": output},
         trainer.chunks, trainer.work,
@@ -65,6 +76,9 @@ def keep_thresholds(counts: NDArray[np.int64], tokens: int, sample: float) -> ND
         return np.full(len(counts), 0xFFFFFFFF, np.uint32)
     relative = sample * tokens / np.maximum(counts, 1)
     return (np.minimum(np.sqrt(relative) + relative, 1.0) * 0xFFFFFFFF).astype(np.uint32)
+
+
+PIECE_TOKENS = 10_000  # of a step of a range test
 
 
 class WordTrainer:
@@ -102,6 +116,12 @@ class WordTrainer:
             chunks.append((first, last, rate))
             first = last
         return chunks
+
+    def pieces(self, epoch: int) -> list[Chunk]:
+        """Cut the text into steps of a range test."""
+        tokens = len(self.corpus.ids)
+        count = max(1, round(tokens / PIECE_TOKENS))
+        return [(tokens * k // count, tokens * (k + 1) // count, 0.0) for k in range(count)]
 
     def work(self, epoch: int, number: int, chunk: Chunk) -> tuple[float, float]:
         """Train one chunk; return (sum of losses, pairs)."""
