@@ -12,6 +12,7 @@ from typing import Any
 from mlkit.version import __version__
 
 ROOMS = (
+    "batch",
     "bpe",
     "cluster",
     "embeddings",

@@ -72,6 +72,7 @@ COMMANDS: dict[str, Entry] = {
     "table": Entry("mlkit.cli.table", "Look at a table.", TABLES),
     "boost": Entry("mlkit.cli.boost", "Boosted trees on tables: gradient boosting and AdaBoost.", TABLES),
     "net": Entry("mlkit.cli.net", "Neural networks on tables and labelled text.", TABLES),
+    "batch": Entry("mlkit.cli.batch", "Run counting commands in shards under Slurm.", TOOLS),
     "warm": Entry("mlkit.cli.warm", "Compile every kernel ahead of time.", TOOLS),
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from mlkit.cli.output import out
@@ -11,7 +13,12 @@ app = App(help="Compile every kernel ahead of time.")
 
 
 @app.command()
-def warm() -> None:
+def warm(
+    rooms: Annotated[
+        list[str] | None,
+        typer.Argument(help="Rooms such as formats, ngram, bpe, embeddings.", show_default="all"),
+    ] = None,
+) -> None:
     """Compile every kernel ahead of time.
 
     Later runs on this kind of CPU load the kernels in milliseconds. Do it once before a job array starts, or while
@@ -20,11 +27,19 @@ def warm() -> None:
     \b
     Example:
       mlkit warm
+      mlkit warm formats ngram
     """
     from mlkit import jit
+    from mlkit.errors import UsageError
     from mlkit.progress import Report
 
-    kernels = jit.all_kernels()
+    known = {name.split(".")[1] for name in jit.kernel_modules()}
+    for room in rooms or []:
+        if room not in known:
+            raise UsageError(f"no kernels of {room!r}; there are those of {', '.join(sorted(known))}")
+    kernels = [
+        kernel for kernel in jit.all_kernels() if not rooms or kernel.__module__.split(".")[1] in rooms
+    ]
     with out.progress("Compiling") as report:
         for done, kernel in enumerate(kernels, 1):
             kernel.compile()
