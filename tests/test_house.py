@@ -27,7 +27,7 @@ ROOM_DOORS = {
     "lr_find": {"embeddings", "fasttext", "nets", "trees", "plots"},
     "nets": {"fasttext", "trees"},
     "embeddings": {"plots"},
-    "trees": {"plots"},
+    "trees": {"plots", "cluster"},
 }
 HEAVY = ("numpy", "numba", "llvmlite", "tokenizers", "polars", "yaml", "rich", "scipy", "matplotlib")
 

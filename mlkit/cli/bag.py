@@ -12,6 +12,7 @@ from mlkit.cli import tree_options as t
 from mlkit.cli.output import out
 from mlkit.cli.registry import App
 from mlkit.cli.tree_models import add_model_commands, run_folds
+from mlkit.cli.workers import Workers
 
 app = App(help="Bagging, random forests and extremely randomised trees on tables.")
 
@@ -79,6 +80,8 @@ L2 = Annotated[float, typer.Option("--l2", metavar="X", help="Penalty of logisti
 
 def _trainer(v: dict[str, Any], **run: Any) -> Callable[..., Any]:
     """Return the function that trains on a table with the options in `v`."""
+    from functools import partial
+
     from mlkit.errors import UsageError
     from mlkit.trees import ForestSettings, train_bag, train_linear_bag
 
@@ -94,13 +97,13 @@ def _trainer(v: dict[str, Any], **run: Any) -> Callable[..., Any]:
         out_of_bag=bool(v.get("oob") or v.get("oob_predictions")), seed=v["seed"],
     )  # fmt: skip
     if v["base"] == "tree":
-        return lambda table, **more: train_bag(table, roles, settings, **run, **more)
+        return partial(train_bag, columns=roles, settings=settings, **run)
     if v["base"] not in ("logistic", "ridge"):
         raise UsageError(f"the base is tree, logistic or ridge, not {v['base']!r}")
     if settings.out_of_bag or settings.vote:
         raise UsageError("--oob and --vote are for trees")
     run.pop("remark", None)
-    return lambda table: train_linear_bag(table, roles, settings, l2=v["l2"], **run)
+    return partial(train_linear_bag, columns=roles, settings=settings, l2=v["l2"], **run)
 
 
 @app.command()
@@ -112,27 +115,42 @@ def train(
     class_weight: t.ClassWeight = None, weight: t.Weight = None, ignore: t.Ignore = None, id: t.Id = None,
     categorical: t.Categorical = None, delimiter: t.Delimiter = None, header: t.Header = None, na: t.Missing = None,
     errors: options.Errors = options.TextErrors.strict, threads: options.Threads = None, seed: options.Seed = 1,
+    cluster: options.Cluster = None, processes: options.Processes = None, tmp_dir: options.TmpDir = None,
 ) -> None:  # fmt: skip
     """Train a bag of models on a table: each on a bootstrap sample, the mean predicts.
+
+    --processes N and --cluster grow the trees on several workers; the model is the same, byte for byte.
 
     \b
     Example:
       mlkit bag train train.csv --target species --features sqrt -o forest.model
     """
     values = dict(locals())
+    from contextlib import ExitStack
+
     from mlkit.formats.streams import open_output, refuse_same_file
     from mlkit.formats.tables import read_table
     from mlkit.threads import thread_count
 
     refuse_same_file(output, [table])
     refuse_same_file(oob_predictions, [table])
-    with out.progress("Training") as report:
+    workers = Workers(cluster, processes, output, tmp_dir, threads)
+    with ExitStack() as stack:
+        report = stack.enter_context(out.progress("Training"))
         fit = _trainer(values, progress=report, remark=out.warn, threads=thread_count(threads))
         kept: list[bytes] = []
-        extra_arguments = {"out_of_bag": kept.append} if oob_predictions else {}
+        more: dict[str, Any] = {"out_of_bag": kept.append} if oob_predictions else {}
+        if workers:
+            from mlkit.errors import UsageError
+            from mlkit.trees.shards import grow_on
+
+            if base != "tree":
+                raise UsageError("--cluster and --processes grow trees; logistic and ridge are fitted here")
+            engine = stack.enter_context(workers.engine())
+            more["elsewhere"] = grow_on(engine, workers.threads_each(engine), report)
         model = fit(
             read_table(table, t.table_format(delimiter, header, na, errors), as_text=t.text_columns(values)),
-            **extra_arguments,
+            **more,
         )
     model.save(output)
     if oob_predictions is not None:
@@ -150,7 +168,8 @@ def cv(
     bins: t.Bins = 255, vote: Vote = False, l2: L2 = 1.0, bootstrap: Bootstrap = None, rows: t.Rows = 1.0,
     class_weight: t.ClassWeight = None, weight: t.Weight = None, ignore: t.Ignore = None, id: t.Id = None,
     categorical: t.Categorical = None, delimiter: t.Delimiter = None, header: t.Header = None, na: t.Missing = None,
-    threads: options.Threads = None, seed: options.Seed = 1, json: options.Json = False,
+    threads: options.Threads = None, seed: options.Seed = 1, cluster: options.Cluster = None,
+    processes: options.Processes = None, json: options.Json = False,
 ) -> None:  # fmt: skip
     """Cross-validate: mean and spread of the metrics over folds.
 
@@ -159,10 +178,7 @@ def cv(
       mlkit bag cv train.csv --target species --features sqrt
     """
     values = dict(locals())
-    from mlkit.threads import thread_count
-
-    count = thread_count(threads)
-    run_folds(_trainer(values, threads=count), table, values, count)
+    run_folds(values, lambda count: _trainer(values, threads=count))
 
 
 add_model_commands(app, "bag")

@@ -10,6 +10,7 @@ import typer
 from mlkit.cli import options
 from mlkit.cli import tree_options as t
 from mlkit.cli.output import out
+from mlkit.cli.rates import Choice
 from mlkit.cli.registry import App
 from mlkit.cli.tree_models import add_model_commands, run_folds
 
@@ -27,8 +28,8 @@ Quantile = Annotated[
     float, typer.Option("--quantile", metavar="Q", help="The quantile that loss 'quantile' learns.")
 ]
 Rate = Annotated[
-    float | None,
-    typer.Option("--learning-rate", "-l", metavar="X", help="Step size.", show_default="0.1; adaboost 1"),
+    options.Rate,
+    options.rate("--learning-rate", "--lr", "-l", help="Step size", default="0.1; adaboost 1"),
 ]
 Leaves = Annotated[
     int, typer.Option("--leaves", min=2, metavar="N", rich_help_panel=t.TREE, help="Leaves per tree.")
@@ -87,22 +88,27 @@ InitModel = Annotated[str | None, typer.Option("--init-model", metavar="FILE", h
 
 def _trainer(values: dict[str, Any], **run: Any) -> Callable[..., Any]:
     """Return the function that trains on a table with the options in `values`."""
+    from functools import partial
+
     from mlkit.errors import UsageError
-    from mlkit.trees import AdaBoostSettings, GradientSettings, train_adaboost, train_gradient
+    from mlkit.trees import AdaBoostSettings, GradientSettings, train_gradient
 
     v = values
+    choice = Choice(v["rate"], v.get("checkpoint"), v.get("resume", False), "learning_rate")
     roles = t.columns(
         *(v[k] for k in ("target", "weight", "ignore", "id", "categorical", "task", "class_weight", "bins"))
     )
     if v["algorithm"] == "adaboost":
         depth = {} if v["max_depth"] is None else {"max_depth": v["max_depth"]}
-        given = {} if v["rate"] is None else {"learning_rate": v["rate"]}
+        if choice.auto:
+            raise UsageError(
+                "a range test is for gradient boosting: AdaBoost computes the weight of every tree exactly",
+                hint="leave --learning-rate out (1), or make it smaller for smaller steps",
+            )
         ada = AdaBoostSettings(
-            rounds=v["rounds"], loss=v["loss"] or "linear", seed=v["seed"], **given, **depth
+            rounds=v["rounds"], loss=v["loss"] or "linear", seed=v["seed"], **choice.settings, **depth
         )
-        return lambda table, **more: train_adaboost(
-            table, roles, ada, **{k: run[k] for k in run if k != "valid_part"}
-        )
+        return partial(_adaboost, roles, ada, {k: run[k] for k in run if k != "valid_part"})
     if v["algorithm"] != "gradient":
         raise UsageError(f"the algorithm is gradient or adaboost, not {v['algorithm']!r}")
     try:
@@ -112,14 +118,22 @@ def _trainer(values: dict[str, Any], **run: Any) -> Callable[..., Any]:
     except ValueError:
         raise UsageError("--monotone takes COLUMN=1 or COLUMN=-1, separated by commas") from None
     settings = GradientSettings(
-        rounds=v["rounds"], learning_rate=0.1 if v["rate"] is None else v["rate"], leaves=v["leaves"],
-        max_depth=v["max_depth"] or 0, min_leaf=v["min_leaf"], min_hessian=v["min_hessian"], l1=v["l1"], l2=v["l2"],
-        min_gain=v["min_gain"], rows=v["rows"], columns=v["columns"], goss=v["goss"], early_stop=v["early_stop"],
-        seed=v["seed"], monotone=monotone,
+        rounds=v["rounds"], leaves=v["leaves"], max_depth=v["max_depth"] or 0, min_leaf=v["min_leaf"],
+        min_hessian=v["min_hessian"], l1=v["l1"], l2=v["l2"], min_gain=v["min_gain"],
+        rows=v["rows"], columns=v["columns"], goss=v["goss"], early_stop=v["early_stop"],
+        seed=v["seed"], monotone=monotone, **choice.settings,
     )  # fmt: skip
-    return lambda table, **more: train_gradient(
-        table, roles, settings, loss=v["loss"], quantile=v["quantile"], **run, **more
-    )
+    return partial(
+        train_gradient, columns=roles, settings=settings, loss=v["loss"], quantile=v["quantile"],
+        find_rate=choice.finder(run.get("progress")), **run,
+    )  # fmt: skip
+
+
+def _adaboost(roles: Any, settings: Any, run: dict[str, Any], table: Any, **more: Any) -> Any:
+    """Train AdaBoost, which has no use for what gradient boosting is told besides."""
+    from mlkit.trees import train_adaboost
+
+    return train_adaboost(table, roles, settings, **run)
 
 
 @app.command()
@@ -179,7 +193,8 @@ def cv(
     rows: t.Rows = 1.0, columns: ColumnPart = 1.0, goss: Goss = False, class_weight: t.ClassWeight = None,
     weight: t.Weight = None, ignore: t.Ignore = None, id: t.Id = None, categorical: t.Categorical = None,
     delimiter: t.Delimiter = None, header: t.Header = None, na: t.Missing = None,
-    threads: options.Threads = None, seed: options.Seed = 1, json: options.Json = False,
+    threads: options.Threads = None, seed: options.Seed = 1, cluster: options.Cluster = None,
+    processes: options.Processes = None, json: options.Json = False,
 ) -> None:  # fmt: skip
     """Cross-validate: mean and spread of the metrics over folds.
 
@@ -188,11 +203,7 @@ def cv(
       mlkit boost cv train.csv --target survived --folds 5
     """
     values = dict(locals())
-    from mlkit.threads import thread_count
-
-    count = thread_count(threads)
-    fit = _trainer(values, valid_part=valid_part, threads=count)
-    run_folds(fit, table, values, count)
+    run_folds(values, lambda count: _trainer(values, valid_part=valid_part, threads=count))
 
 
 add_model_commands(app, "boost")

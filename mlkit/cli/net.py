@@ -8,6 +8,7 @@ from mlkit.cli import net_options as n
 from mlkit.cli import net_use, options
 from mlkit.cli import tree_options as t
 from mlkit.cli.output import out
+from mlkit.cli.rates import Choice
 from mlkit.cli.registry import App
 
 app = App(help="Neural networks on tables and labelled text.")
@@ -15,7 +16,7 @@ app = App(help="Neural networks on tables and labelled text.")
 
 @app.command()
 def train(
-    table: n.TableArgument, output: t.ModelOutput, target: n.Target = None, layers: n.Layers = "100, relu",
+    table: n.TableArgument, output: t.ModelOutput, target: n.Target = None, layers: n.Layers = None,
     initialisation: n.Initialisation = "glorot-uniform", init: n.Init = None, freeze: n.Freeze = None,
     rates: n.Rates = None, loss: n.Loss = None, huber_delta: n.HuberDelta = 1.0, label_smoothing: n.Smoothing = 0.0,
     optimiser: n.Optimiser = "adam", lr: n.Lr = None, momentum: n.Momentum = 0.9, l2: n.L2 = None, l1: n.L1 = 0.0,
@@ -47,7 +48,7 @@ def train(
 def distill(
     table: n.TableArgument, output: t.ModelOutput,
     teacher: n.TeacherFile, temperature: n.Temperature = 4.0, alpha: n.Alpha = 0.7,
-    target: n.Target = None, layers: n.Layers = "100, relu", initialisation: n.Initialisation = "glorot-uniform",
+    target: n.Target = None, layers: n.Layers = None, initialisation: n.Initialisation = "glorot-uniform",
     init: n.Init = None, freeze: n.Freeze = None, rates: n.Rates = None, label_smoothing: n.Smoothing = 0.0,
     optimiser: n.Optimiser = "adam", lr: n.Lr = None, momentum: n.Momentum = 0.9, l2: n.L2 = None, l1: n.L1 = 0.0,
     clip: n.Clip = 0.0, schedule: n.ScheduleOption = "constant", factor: n.Factor = 0.1, every: n.Every = 10,
@@ -79,7 +80,7 @@ def distill(
 @app.command()
 def cv(
     table: n.TableArgument, target: n.Target = None, folds: t.Folds = 5, group: t.Group = None,
-    stratified: t.Stratified = True, layers: n.Layers = "100, relu",
+    stratified: t.Stratified = True, layers: n.Layers = None,
     initialisation: n.Initialisation = "glorot-uniform", rates: n.Rates = None, loss: n.Loss = None,
     huber_delta: n.HuberDelta = 1.0, label_smoothing: n.Smoothing = 0.0, optimiser: n.Optimiser = "adam",
     lr: n.Lr = None, momentum: n.Momentum = 0.9, l2: n.L2 = None, l1: n.L1 = 0.0, clip: n.Clip = 0.0,
@@ -90,7 +91,8 @@ def cv(
     text: n.Text = None, task: t.Task = "auto", class_weight: t.ClassWeight = None, weight: t.Weight = None,
     ignore: t.Ignore = None, id: t.Id = None, categorical: t.Categorical = None, delimiter: t.Delimiter = None,
     header: t.Header = None, na: t.Missing = None, errors: options.Errors = options.TextErrors.strict,
-    seed: options.Seed = 1, json: options.Json = False,
+    seed: options.Seed = 1, cluster: options.Cluster = None, processes: options.Processes = None,
+    json: options.Json = False,
 ) -> None:  # fmt: skip
     """Cross-validate: mean and spread of the metrics over folds.
 
@@ -115,22 +117,20 @@ def _train(values: dict[str, Any], **more: Any) -> None:
     if v["resume"] and v["checkpoint"] is None:
         raise UsageError("--resume needs --checkpoint FILE")
     refuse_same_file(v["output"], [v["table"], *([v["valid"]] if v["valid"] else [])])
-    settings = n.settings(v)
+    choice = Choice(v["lr"], v["checkpoint"], v["resume"])
+    settings = replace(n.settings(v), **choice.settings)
     data, roles, text = n.read(v["table"], v)
     more |= {"text": text, "valid_part": v["valid_part"], "remark": out.warn}
     if v["valid"] is not None:
         more["valid"] = n.read(v["valid"], v)[0]
     if v["init"] is not None:
         more["before"] = load_net(v["init"])
-    if v["lr"] == "auto":
-        from mlkit.lr_find.trainers import choose, net_test
-
-        settings = replace(settings, lr=choose(net_test(data, roles, settings, **more), "net", out.words))
     with out.progress("Training") as report, StopSignals() as stop:
         checkpoints = Checkpoints(v["checkpoint"], v["checkpoint_every"], stop)
         model, history = train_net(
-            data, roles, settings, checkpoints=checkpoints, resume=v["resume"], progress=report, **more
-        )
+            data, roles, settings, checkpoints=checkpoints, resume=v["resume"], find_rate=choice.finder(report),
+            progress=report, **more,
+        )  # fmt: skip
     model.save(v["output"])
     t.tell(model)
     if v["plot"] is not None:

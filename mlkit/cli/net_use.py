@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mlkit.cli import net_options as n
-from mlkit.cli import options
+from mlkit.cli import options, tree_models
 from mlkit.cli import tree_options as t
 from mlkit.cli.output import out
+from mlkit.cli.rates import Choice
 from mlkit.cli.registry import App
 from mlkit.cli.tree_models import Threshold
 
 if TYPE_CHECKING:
     from mlkit.formats.tables import Table, TableFormat
     from mlkit.nets.training import History
+    from mlkit.sweep import FindRate
 
 
 def add_commands(app: App) -> None:
@@ -73,9 +75,8 @@ def evaluate(
 
     loaded = load_net(model)
     form = t.table_format(delimiter, header, na, errors)
-    found = evaluate_blocks(
-        loaded, _blocks(loaded.reads_text, table, form), target, weight, threshold, out.warn
-    )
+    blocks = _blocks(loaded.reads_text, table, form, out.warn)
+    found = evaluate_blocks(loaded, blocks, target, weight, threshold, out.warn)
     if json:
         out.json("mlkit/eval", found, {"model": model, "table": table, "threshold": threshold})
         return
@@ -107,23 +108,30 @@ def average(
 
 def run_folds(values: dict[str, Any]) -> None:
     """Cross-validate and print the metrics."""
-    from mlkit.nets import train_net
-    from mlkit.trees.report import fold_metrics
+    from functools import partial
 
-    settings = n.settings(values)
     data, roles, text = n.read(values["table"], values)
-    with out.progress("Cross-validating") as report:
-        summary, results = fold_metrics(
-            data, lambda part: train_net(part, roles, settings, text=text, valid_part=values["valid_part"])[0], roles,
-            folds=values["folds"], seed=values["seed"], group=values["group"], stratified=values["stratified"],
-            progress=report,
-        )  # fmt: skip
-    if values["json"]:
-        metrics = {name: {"mean": mean, "spread": spread} for name, (mean, spread) in summary.items()}
-        out.json("mlkit/cv", {"folds": results, "metrics": metrics}, {"table": values["table"]})
-    else:
-        rows = ((name, f"{mean:.6g}", f"{spread:.3g}") for name, (mean, spread) in summary.items())
-        out.table(("metric", "mean", "spread"), rows)
+    settings = n.settings(values)
+    find_rate = Choice(values["lr"]).finder()
+    remote = values["cluster"] is not None or values["processes"] is not None
+    tree_models.run_folds(
+        values, lambda threads: partial(_fit, roles, settings, text, values["valid_part"], find_rate),
+        lambda path: partial(_read, path, values) if remote else lambda: data, roles,
+    )  # fmt: skip
+
+
+def _read(path: str, values: dict[str, Any]) -> Any:
+    """Read a table on a worker."""
+    return n.read(path, values)[0]
+
+
+def _fit(
+    roles: Any, settings: Any, text: str | None, valid_part: float, find_rate: FindRate | None, table: Table
+) -> Any:
+    """Train on some rows of a table."""
+    from mlkit.nets import train_net
+
+    return train_net(table, roles, settings, text=text, valid_part=valid_part, find_rate=find_rate)[0]
 
 
 def draw(history: History, path: str) -> None:
@@ -137,8 +145,10 @@ def draw(history: History, path: str) -> None:
     save(Figure(series, "Learning curve", "epoch", "loss"), path)
 
 
-def _blocks(text: bool, path: str, form: TableFormat) -> Iterator[Table]:
+def _blocks(
+    text: bool, path: str, form: TableFormat, remark: Callable[[str], None] = lambda text: None
+) -> Iterator[Table]:
     from mlkit.formats.tables import read_blocks
     from mlkit.nets.features import text_blocks
 
-    return text_blocks(path, form.errors) if text else read_blocks(path, form)
+    return text_blocks(path, form.errors, remark=remark) if text else read_blocks(path, form)

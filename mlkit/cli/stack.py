@@ -29,13 +29,15 @@ L2 = Annotated[float, typer.Option("--l2", metavar="X", help="Penalty of the fin
 
 def _trainer(v: dict[str, Any], **run: Any) -> Callable[..., Any]:
     """Return the function that trains on a table with the options in `v`."""
+    from functools import partial
+
     from mlkit.stacking import StackSettings, train_stack
 
     roles = t.columns(
         *(v[k] for k in ("target", "weight", "ignore", "id", "categorical", "task", "class_weight"))
     )
     settings = StackSettings(t.split(v["models"]), v["inner_folds"], v["rounds"], v["l2"], v["seed"])
-    return lambda table: train_stack(table, roles, settings, **run)
+    return partial(train_stack, columns=roles, settings=settings, **run)
 
 
 @app.command()
@@ -74,7 +76,8 @@ def cv(
     rounds: t.Rounds = 100, l2: L2 = 1.0,
     task: t.Task = "auto", class_weight: t.ClassWeight = None, weight: t.Weight = None, ignore: t.Ignore = None,
     id: t.Id = None, categorical: t.Categorical = None, delimiter: t.Delimiter = None, header: t.Header = None,
-    na: t.Missing = None, threads: options.Threads = None, seed: options.Seed = 1, json: options.Json = False,
+    na: t.Missing = None, threads: options.Threads = None, seed: options.Seed = 1, cluster: options.Cluster = None,
+    processes: options.Processes = None, json: options.Json = False,
 ) -> None:  # fmt: skip
     """Cross-validate: mean and spread of the metrics over folds.
 
@@ -83,10 +86,7 @@ def cv(
       mlkit stack cv train.csv --target species --models boost,logistic
     """
     values = dict(locals())
-    from mlkit.threads import thread_count
-
-    count = thread_count(threads)
-    run_folds(_trainer(values, threads=count), table, values, count)
+    run_folds(values, lambda count: _trainer(values, threads=count))
 
 
 add_model_commands(app, "stack", trees=False)

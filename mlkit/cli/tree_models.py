@@ -11,6 +11,7 @@ from mlkit.cli import options
 from mlkit.cli import tree_options as t
 from mlkit.cli.output import out
 from mlkit.cli.registry import App
+from mlkit.cli.workers import Workers, paths
 
 Threshold = Annotated[
     float,
@@ -20,27 +21,61 @@ Threshold = Annotated[
 ]
 
 
-def run_folds(fit: Callable[..., Any], path: str, values: dict[str, Any], threads: int) -> None:
-    """Cross-validate and print the metrics."""
-    from mlkit.formats.tables import read_table
-    from mlkit.trees.report import fold_metrics
+def run_folds(
+    values: dict[str, Any],
+    trainer: Callable[[int], Callable[..., Any]],
+    reader: Callable[[str], Callable[[], Any]] | None = None,
+    roles: Any = None,
+) -> None:
+    """Cross-validate and print the metrics.
 
-    table = read_table(path, t.table_format(values["delimiter"], values["header"], values["na"]))
-    keys = ("target", "weight", "ignore", "id", "categorical", "task", "class_weight")
-    roles = t.columns(*(values[key] for key in keys))
+    trainer: gives what trains on a table with so many threads. reader: gives what reads the table of that name.
+    Both give functions that workers can import.
+    """
+    from functools import partial
+
+    from mlkit.formats.tables import read_table
+    from mlkit.threads import thread_count
+    from mlkit.trees.report import Folds, fold_metrics
+    from mlkit.trees.validation import summarise
+
+    if reader is None:
+        form = t.table_format(values["delimiter"], values["header"], values["na"])
+        reader = lambda path: partial(read_table, path, form)  # noqa: E731
+    if roles is None:
+        keys = ("target", "weight", "ignore", "id", "categorical", "task", "class_weight")
+        roles = t.columns(*(values[key] for key in keys))
+    folds = Folds(roles, values["folds"], values["seed"], values["group"], values["stratified"])
+    workers = Workers(values["cluster"], values["processes"], "-", threads=values.get("threads"))
     with out.progress("Cross-validating") as report:
-        summary, results = fold_metrics(
-            table, fit, roles, folds=values["folds"], seed=values["seed"], group=values["group"],
-            stratified=values["stratified"], threads=threads, progress=report,
-        )  # fmt: skip
+        if workers:
+            results = _folds_on_workers(workers, values["table"], folds, trainer, reader, report)
+        else:
+            count = thread_count(values.get("threads"))
+            table = reader(values["table"])()
+            results = fold_metrics(table, trainer(count), folds, threads=count, progress=report)
+    summary = summarise(results)
     if values["json"]:
         metrics = {name: {"mean": mean, "spread": spread} for name, (mean, spread) in summary.items()}
-        out.json(
-            "mlkit/cv", {"folds": results, "metrics": metrics}, {"table": path, "folds": values["folds"]}
-        )
+        settings = {"table": values["table"], "folds": values["folds"]}
+        out.json("mlkit/cv", {"folds": results, "metrics": metrics}, settings)
     else:
         rows = ((name, f"{mean:.6g}", f"{spread:.3g}") for name, (mean, spread) in summary.items())
         out.table(("metric", "mean", "spread"), rows)
+
+
+def _folds_on_workers(
+    workers: Workers, path: str, folds: Any, trainer: Any, reader: Any, report: Any
+) -> list[dict[str, Any]]:
+    from mlkit.errors import UsageError
+    from mlkit.trees.shards import FoldJob, folds_on
+
+    if path == "-":
+        raise UsageError("workers need a file; a pipe can be read once only")
+    with workers.engine() as engine:
+        threads = workers.threads_each(engine)
+        job = FoldJob(reader(paths(engine, [path])[0]), trainer(threads or 1), folds, threads)
+        return folds_on(engine, job, report)
 
 
 def add_model_commands(app: App, kind: str, *, trees: bool = True) -> None:

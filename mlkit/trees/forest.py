@@ -6,6 +6,7 @@ probabilities (or values) as prediction; at every node the best of a random few 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -181,55 +182,88 @@ def reorder_bins(bins: Bins, before: Encoder, after: Encoder) -> Bins:
     return out
 
 
+@dataclass(frozen=True)
+class ForestJob:
+    """What a forest is grown from: bins uint8 [rows, features], the target (places of classes if there are any)."""
+
+    bins: Bins
+    target: Reals
+    classes: int
+    weights: Reals | None
+    settings: ForestSettings
+
+
+@dataclass(frozen=True)
+class Grown:
+    """One tree of a forest; its leaves' shares of classes; the rows it has not seen, with its sums for them."""
+
+    tree: Tree
+    votes: Votes | None = None
+    unseen: tuple[NDArray[np.int64], Reals] | None = None
+
+
+class Grower:
+    """Grow the trees of a forest: each depends on its number and the job only, so anyone may grow it anywhere."""
+
+    def __init__(self, job: ForestJob) -> None:
+        self.job = job
+        self._columns = np.ascontiguousarray(job.bins.T)
+        self._params = forest_params(job.settings, job.bins.shape[1])
+        # the mean is taken out: what is left keeps its precision in float32
+        self._centre = 0.0 if job.classes else float(np.average(job.target, weights=job.weights))
+        self._targets = job.target - self._centre
+
+    def grow(self, number: int) -> Grown:
+        """Grow tree `number`."""
+        job, settings = self.job, self.job.settings
+        drawn = sample_weights(len(job.bins), settings, job.weights, number)
+        seed = (settings.seed << 32) + number
+        grown, votes = grow_tree(self._columns, self._targets, drawn, job.classes, self._params, seed)
+        if job.classes == 0:
+            grown.value[:] += np.float32(self._centre)
+        if settings.vote and job.classes:
+            grown, votes = _hard(grown, votes)
+        if not settings.out_of_bag:
+            return Grown(grown, votes)
+        outside = np.flatnonzero(drawn == 0)
+        one = join_trees([grown], None if votes is None else [votes])
+        return Grown(grown, votes, (outside, one.sums(job.bins[outside], outputs_of(job.classes))))
+
+
+def outputs_of(classes: int) -> int:
+    """Return how many numbers a tree predicts for a row."""
+    return classes if classes > 2 else 1
+
+
 def fit_forest(
-    bins: Bins,
-    target: Reals,
-    classes: int,
-    weights: Reals | None,
-    settings: ForestSettings,
+    job: ForestJob,
     *,
     threads: int = 1,
+    elsewhere: Callable[[ForestJob], Iterator[Grown]] | None = None,
     progress: Progress = silent,
 ) -> Forest:
-    """Grow the trees of a forest; `classes` is 0 for regression, else the target holds places of classes.
+    """Grow the trees of a forest; the result does not depend on `threads`.
 
-    The result does not depend on `threads`.
+    elsewhere: what gives the trees in their order instead, such as workers (see `shards.grow_on`).
     """
-    rows, features = bins.shape
-    columns = np.ascontiguousarray(bins.T)
-    params = forest_params(settings, features)
-    outputs = classes if classes > 2 else 1
-    # the mean is taken out: what is left keeps its precision in float32
-    centre = 0.0 if classes else float(np.average(target, weights=weights))
-    targets = target - centre
-
-    def grow(tree: int) -> tuple[Tree, Votes | None, Any]:
-        drawn = sample_weights(rows, settings, weights, tree)
-        grown, votes = grow_tree(columns, targets, drawn, classes, params, (settings.seed << 32) + tree)
-        if classes == 0:
-            grown.value[:] += np.float32(centre)
-        if settings.vote and classes:
-            grown, votes = _hard(grown, votes)
-        unseen = None
-        if settings.out_of_bag:
-            outside = np.flatnonzero(drawn == 0)
-            unseen = (
-                outside,
-                join_trees([grown], None if votes is None else [votes]).sums(bins[outside], outputs),
-            )
-        return grown, votes, unseen
-
+    settings = job.settings
+    if elsewhere is not None:
+        source = elsewhere(job)
+    else:
+        source = map_chunks(Grower(job).grow, range(settings.rounds), threads)
     grown: list[Tree] = []
     votes: list[Votes] = []
-    sums, seen = np.zeros((rows, outputs)), np.zeros(rows)
-    for tree, tree_votes, unseen in map_chunks(grow, range(settings.rounds), threads):
-        grown.append(tree)
-        if tree_votes is not None:
-            votes.append(tree_votes)
-        if unseen is not None:
-            sums[unseen[0]] += unseen[1]
-            seen[unseen[0]] += 1
-        progress(Report("growing", len(grown), settings.rounds, "trees"))
+    rows = len(job.bins)
+    sums, seen = np.zeros((rows, outputs_of(job.classes))), np.zeros(rows)
+    for one in source:
+        grown.append(one.tree)
+        if one.votes is not None:
+            votes.append(one.votes)
+        if one.unseen is not None:
+            sums[one.unseen[0]] += one.unseen[1]
+            seen[one.unseen[0]] += 1
+        if elsewhere is None:
+            progress(Report("growing", len(grown), settings.rounds, "trees"))
     out_of_bag = None
     if settings.out_of_bag:
         out_of_bag = np.where(seen[:, None] > 0, sums / np.maximum(seen, 1)[:, None], np.nan)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from mlkit.trees.calibration import fit_calibration
 from mlkit.trees.evaluation import evaluate, predicted_classes
 from mlkit.trees.model import Predictor, TreeModel
 from mlkit.trees.target import read_weights, target_values
-from mlkit.trees.validation import cross_validate, fold_places, summarise
+from mlkit.trees.validation import cross_validate, fold_places
 
 if TYPE_CHECKING:
     from mlkit.trees.train import Columns
@@ -89,31 +90,42 @@ def evaluate_table(
     )
 
 
+@dataclass(frozen=True)
+class Folds:
+    """How rows are dealt out to folds."""
+
+    columns: Columns
+    number: int = 5
+    seed: int = 1
+    group: str | None = None
+    stratified: bool = True
+
+    def plan(self, table: Table) -> tuple[NDArray[np.int64], Reals | None]:
+        """Return the fold of every row, and the rows' weights."""
+        from mlkit.trees.train import read_parts
+
+        target, weights, _ = read_parts(table, self.columns)
+        groups = None
+        if self.group is not None:
+            table.require([self.group])
+            groups = np.unique(np.array(table.values(self.group)), return_inverse=True)[1]
+        stratified = self.stratified and bool(target.classes)
+        return fold_places(
+            target.values, self.number, self.seed, stratified=stratified, groups=groups
+        ), weights
+
+
 def fold_metrics(
     table: Table,
     fit: Callable[[Table], Predictor],
-    columns: Columns,
+    folds: Folds,
     *,
-    folds: int = 5,
-    seed: int = 1,
-    group: str | None = None,
-    stratified: bool = True,
     threads: int = 1,
     progress: Progress = silent,
-) -> tuple[dict[str, tuple[float, float]], list[dict[str, Any]]]:
-    """Return (metric -> mean and spread over folds, metrics of every fold)."""
-    from mlkit.trees.train import read_parts
-
-    target, weights, _ = read_parts(table, columns)
-    groups = None
-    if group is not None:
-        table.require([group])
-        groups = np.unique(np.array(table.values(group)), return_inverse=True)[1]
-    places = fold_places(
-        target.values, folds, seed, stratified=stratified and bool(target.classes), groups=groups
-    )
-    results = list(cross_validate(table, fit, places, weights=weights, threads=threads, progress=progress))
-    return summarise(results), results
+) -> list[dict[str, Any]]:
+    """Return the metrics of every fold; `validation.summarise` gives their mean and spread."""
+    places, weights = folds.plan(table)
+    return list(cross_validate(table, fit, places, weights=weights, threads=threads, progress=progress))
 
 
 def calibrate_model(

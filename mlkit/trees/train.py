@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,20 @@ from mlkit.errors import UsageError
 from mlkit.formats.streams import PathLike
 from mlkit.formats.tables import Table, format_rows
 from mlkit.progress import Progress, Report, silent
+from mlkit.sweep import FindRate, Point, Sweep
 from mlkit.threads import map_chunks
 from mlkit.trees.adaboost import AdaBoostSettings, fit_r2, fit_samme
 from mlkit.trees.binning import Bins, Encoder, fit_encoder
 from mlkit.trees.evaluation import evaluate
-from mlkit.trees.forest import ForestSettings, fit_forest, order_categories, reorder_bins, sample_weights
+from mlkit.trees.forest import (
+    ForestJob,
+    ForestSettings,
+    Grown,
+    fit_forest,
+    order_categories,
+    reorder_bins,
+    sample_weights,
+)
 from mlkit.trees.gradient import Booster, GradientSettings, Held, fit_gradient, restricted
 from mlkit.trees.linear import LinearModel, fit_design, fit_weights
 from mlkit.trees.losses import CLASSIFICATION, REGRESSION, make_loss
@@ -36,6 +46,7 @@ from mlkit.trees.validation import hold_out
 
 Reals = NDArray[np.float64]
 Remark = Callable[[str], None]
+RATES = (1e-3, 10.0)  # between which a range test looks for a learning rate
 
 
 @dataclass(frozen=True)
@@ -111,6 +122,7 @@ def train_gradient(
     before: TreeModel | None = None,
     checkpoint: Checkpoints | None = None,
     resume: bool = False,
+    find_rate: FindRate | None = None,
     threads: int = 1,
     progress: Progress = silent,
     remark: Remark = lambda text: None,
@@ -118,7 +130,8 @@ def train_gradient(
     """Train gradient boosting on a table.
 
     With settings.early_stop, `valid` (or `valid_part` of the rows, chosen by the seed) is held out and the best round
-    kept. `before` continues a model with its bins; its loss and columns are kept.
+    kept. `before` continues a model with its bins; its loss and columns are kept. `find_rate` chooses the learning
+    rate (see `mlkit.sweep`).
     """
     if loss in REGRESSION:
         columns = replace(columns, task="regression")
@@ -139,10 +152,17 @@ def train_gradient(
     settings = restricted(settings, [*ready.encoder.names, *(set(settings.monotone) - set(table.names))])
     training, held = _hold(ready, settings, valid, valid_part, columns, threads)
     earlier = (None, None) if before is None else (before.start, before.trees)
-    booster = Booster(
-        training.bins, training.encoder, training.target.values, training.weights, objective, settings,
-        held=held, threads=threads, start=earlier[0], before=earlier[1],
-    )  # fmt: skip
+
+    def fresh(own: GradientSettings) -> Booster:
+        return Booster(
+            training.bins, training.encoder, training.target.values, training.weights, objective, own,
+            held=held, threads=threads, start=earlier[0], before=earlier[1],
+        )  # fmt: skip
+
+    if find_rate is not None:
+        rate = find_rate(Sweep(partial(_sweep, fresh, settings), *RATES))
+        settings = replace(settings, learning_rate=rate)
+    booster = fresh(settings)
     described = _settings_of(settings, columns) | {"loss": name, "rows": len(training.bins)}
     if resume and checkpoint is not None and checkpoint.path is not None:
         booster.restore(*load_checkpoint(checkpoint.path, "boost train", described))
@@ -159,6 +179,26 @@ def train_gradient(
         "boost", "gradient", ready.target.name, ready.target.classes, ready.encoder, made.trees, name, quantile,
         made.start, np.zeros(0), described, metrics,
     )  # fmt: skip
+
+
+def _sweep(
+    fresh: Callable[[GradientSettings], Booster],
+    settings: GradientSettings,
+    rates: Sequence[float],
+    repeat: int,
+) -> Iterator[Point]:
+    """Yield (rate, loss of the training rows) after every round of a fresh booster, one round per rate."""
+    booster = fresh(replace(settings, seed=settings.seed + repeat, early_stop=0))
+    try:
+        for rate in rates:
+            booster.settings = replace(booster.settings, learning_rate=rate)
+            if not booster.step():
+                return
+            with np.errstate(all="ignore"):
+                loss = booster.loss.value(booster.scores, booster.target, booster.weights)
+            yield rate, loss
+    finally:
+        booster.close()
 
 
 def _prepare_again(table: Table, columns: Columns, before: TreeModel, threads: int) -> Prepared:
@@ -233,19 +273,20 @@ def train_bag(
     progress: Progress = silent,
     remark: Remark = lambda text: None,
     out_of_bag: Callable[[bytes], object] | None = None,
+    elsewhere: Callable[[ForestJob], Iterator[Grown]] | None = None,
 ) -> TreeModel:
     """Train bagged trees, a random forest or extremely randomised trees on a table.
 
     `out_of_bag` is given the out-of-bag predictions of all rows as CSV (empty where every tree saw the row).
+    `elsewhere` grows the trees, see `fit_forest`.
     """
     ready = prepare(table, columns, threads=threads, remark=remark)
     target = ready.target
     classes = len(target.classes)
     encoder = order_categories(ready.encoder, ready.bins, target.values, classes, ready.weights)
     bins = reorder_bins(ready.bins, ready.encoder, encoder)
-    forest = fit_forest(
-        bins, target.values, classes, ready.weights, settings, threads=threads, progress=progress
-    )
+    job = ForestJob(bins, target.values, classes, ready.weights, settings)
+    forest = fit_forest(job, threads=threads, elsewhere=elsewhere, progress=progress)
     metrics: dict[str, Any] = {"trees": len(forest.trees), "nodes": len(forest.trees.left)}
     model = TreeModel(
         "bag", "bag", target.name, target.classes, encoder, forest.trees,

@@ -74,6 +74,23 @@ def fold_places(
     return place
 
 
+def fold_result(
+    table: Table,
+    fit: Callable[[Table], Predictor],
+    places: Places,
+    fold: int,
+    *,
+    weights: Reals | None = None,
+    threads: int = 1,
+) -> dict[str, Any]:
+    """Return the metrics of one fold: a model of the other folds, tried on this one."""
+    model = fit(table.take(places != fold))
+    part = table.take(places == fold)
+    target = target_values(part, model.target, model.classes)
+    chosen = None if weights is None else weights[places == fold]
+    return evaluate(model.predict(part, threads), target, model.classes, chosen)
+
+
 def cross_validate(
     table: Table,
     fit: Callable[[Table], Predictor],
@@ -83,14 +100,10 @@ def cross_validate(
     threads: int = 1,
     progress: Progress = silent,
 ) -> Iterator[dict[str, Any]]:
-    """Yield the metrics of every fold: a model of the other folds, tried on this one."""
+    """Yield the metrics of every fold."""
     folds = int(places.max()) + 1
     for fold in range(folds):
-        model = fit(table.take(places != fold))
-        part = table.take(places == fold)
-        target = target_values(part, model.target, model.classes)
-        chosen = None if weights is None else weights[places == fold]
-        yield evaluate(model.predict(part, threads), target, model.classes, chosen)
+        yield fold_result(table, fit, places, fold, weights=weights, threads=threads)
         progress(Report("folds", fold + 1, folds, "folds"))
 
 
