@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,8 +13,6 @@ from mlkit.cli.registry import App, Command
 
 if TYPE_CHECKING:
     from mlkit.lr_find import Curve, Suggestion
-    from mlkit.lr_find.trainers import Test
-    from mlkit.progress import Progress
 
 app = App(help="Find a learning rate by a range test.")
 
@@ -27,10 +24,6 @@ class Schedule(StrEnum):
 
     exponential = "exponential"
     linear = "linear"
-
-
-def _number(name: str, help: str, default: Any = True) -> Any:
-    return typer.Option(name, metavar="X", help=help, rich_help_panel=TEST, show_default=default)
 
 
 class WithTrainer(Command):
@@ -68,8 +61,12 @@ def lr_find(
             "--pattern", metavar="REGEX", help="The loss in the command's output.", show_default="last number"
         ),
     ] = None,
-    start: Annotated[float | None, _number("--start", "First rate.", "1e-7; a trainer's own")] = None,
-    end: Annotated[float | None, _number("--end", "The rate to grow towards.", "10; a trainer's own")] = None,
+    start: Annotated[
+        float | None, options.number("--start", "First rate.", TEST, "1e-7; a trainer's own")
+    ] = None,
+    end: Annotated[
+        float | None, options.number("--end", "The rate to grow towards.", TEST, "10; a trainer's own")
+    ] = None,
     steps: Annotated[
         int, typer.Option("--steps", min=2, metavar="N", help="Rates to try.", rich_help_panel=TEST)
     ] = 100,
@@ -83,9 +80,9 @@ def lr_find(
         int,
         typer.Option("--repeats", min=1, metavar="N", help="Repeat the whole test.", rich_help_panel=TEST),
     ] = 1,
-    beta: Annotated[float, _number("--beta", "Smoothing of the loss.")] = 0.98,
+    beta: Annotated[float, options.number("--beta", "Smoothing of the loss.", TEST)] = 0.98,
     diverge: Annotated[
-        float, _number("--diverge", "Stop at this times the best smoothed loss (0: never).")
+        float, options.number("--diverge", "Stop at this times the best smoothed loss (0: never).", TEST)
     ] = 4.0,
     print_rule: Annotated[
         str | None,
@@ -122,19 +119,20 @@ def lr_find(
     from mlkit.errors import UsageError
     from mlkit.formats.streams import write_text
     from mlkit.lr_find import RULES, suggest
-    from mlkit.lr_find.report import figure, table_rows, warning
+    from mlkit.lr_find.report import COLUMNS, figure, table_rows, warning
     from mlkit.plots import save, to_text
 
     if print_rule is not None and print_rule not in RULES:
         raise UsageError(f"--print {print_rule}: the rules are {', '.join(RULES)}")
     if not 0 <= beta < 1:
         raise UsageError(f"--beta must be from 0 to less than 1, not {beta:g}")
-    source_of_points = _points(source, command, pattern, context.obj)
-    low, high = _range(source if context.obj else "", start, end)
-    curves = _curves(source_of_points, (low, high, steps, schedule), repeats, beta, diverge)
+    settings: dict[str, Any] = {
+        "start": start, "end": end, "steps": steps, "schedule": schedule.value, "repeats": repeats, "beta": beta,
+        "diverge": diverge,
+    }  # fmt: skip
+    curves = _curves(source, command, pattern, context.obj, settings)
     if curve is not None:
-        lines = ["\t".join(row) for row in table_rows(curves)]
-        write_text(curve, ["rate\tloss\tsmoothed\trepeat", *lines])
+        write_text(curve, ["\t".join(row) for row in (COLUMNS, *table_rows(curves))])
     suggestions = suggest(curves)
     drawing = figure(curves, suggestions)
     if plot is not None:
@@ -145,7 +143,7 @@ def lr_find(
     if print_rule is not None:
         out.line(f"{next(s.rate for s in suggestions if s.rule == print_rule):.10g}")
     elif json:
-        _json(suggestions, curves)
+        _json(suggestions, curves, {"source": context.obj or command or source, **settings})
     else:
         if is_terminal(out.stdout):
             out.line(to_text(drawing) + "\n")
@@ -155,57 +153,32 @@ def lr_find(
         )
 
 
-def _range(trainer: str, start: float | None, end: float | None) -> tuple[float, float]:
-    from mlkit.lr_find.trainers import RANGES
-
-    low, high = RANGES.get(trainer, (1e-7, 10.0))
-    return low if start is None else start, high if end is None else end
-
-
-def _points(source: str, command: str | None, pattern: str | None, trainer: list[str]) -> Test | str:
-    """Return what makes points for rates, or the name of a file that holds them."""
-    from mlkit.lr_find.sources import points_from_command
+def _curves(
+    source: str, command: str | None, pattern: str | None, trainer: list[str], settings: dict[str, Any]
+) -> list[Curve]:
+    """Test what the call names: a trainer, a command, or a curve that is there."""
+    from mlkit.errors import UsageError
+    from mlkit.lr_find import range_tests
+    from mlkit.lr_find.sources import curves_from_file, points_from_command
+    from mlkit.sweep import Sweep
 
     if command is not None:
+        if trainer or source != "-":
+            raise UsageError(f"--command and {source!r} are two sources: give one")
         text = command
-        return lambda rates, repeat: points_from_command(text, rates, pattern)
+        sweep = Sweep(lambda rates, repeat: points_from_command(text, rates, pattern), 1e-7, 10.0)
+        with out.progress("Range test") as progress:
+            return range_tests(sweep, progress=progress, **settings)
     if trainer:
-        from mlkit.cli.lr_find_trainers import trainer_test
+        from mlkit.cli.lr_find_trainers import trainer_curves
 
-        return trainer_test(trainer)
-    return source
-
-
-def _curves(
-    source: Test | str, grid: tuple[float, float, int, Schedule], repeats: int, beta: float, diverge: float
-) -> list[Curve]:
-    from mlkit.lr_find import record, rising_rates
-    from mlkit.lr_find.sources import points_from_file
-
-    if isinstance(source, str):
-        return [record(points_from_file(source), beta=beta, diverge=diverge)]
-    start, end, steps, schedule = grid
-    rates = rising_rates(start, end, steps, schedule.value).tolist()
-    curves = []
-    with out.progress("Range test") as progress:
-        for repeat in range(repeats):
-            stage = f"repeat {repeat + 1}" if repeats > 1 else "trying rates"
-            points = _watched(source(rates, repeat), stage, steps, progress)
-            curves.append(record(points, beta=beta, diverge=diverge, wanted=steps))
-    return curves
+        return trainer_curves(
+            trainer, lambda sweep, progress: range_tests(sweep, progress=progress, **settings)
+        )
+    return curves_from_file(source, beta=settings["beta"], diverge=settings["diverge"])
 
 
-def _watched(
-    points: Iterable[tuple[float, float]], stage: str, steps: int, progress: Progress
-) -> Iterator[tuple[float, float]]:
-    from mlkit.progress import Report
-
-    for number, (rate, loss) in enumerate(points, 1):
-        progress(Report(stage, number, steps, "runs", loss=loss, learning_rate=rate))
-        yield rate, loss
-
-
-def _json(suggestions: list[Suggestion], curves: list[Curve]) -> None:
+def _json(suggestions: list[Suggestion], curves: list[Curve], settings: dict[str, Any]) -> None:
     out.json(
         "mlkit.lr-find/1",
         {
@@ -213,4 +186,5 @@ def _json(suggestions: list[Suggestion], curves: list[Curve]) -> None:
             "stopped": [curve.stopped for curve in curves],
             "points": [len(curve) for curve in curves],
         },
+        settings,
     )

@@ -1,21 +1,29 @@
-"""Range tests of our own trainers: ``mlkit lr-find train-w2v CORPUS --dim 50`` takes the trainer's own options."""
+"""Range tests of our own trainers: ``mlkit lr-find train-w2v CORPUS --dim 50`` calls the trainer with ``--lr auto``."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mlkit.cli import options
+from mlkit.cli import config
+from mlkit.cli.options import AUTO
+from mlkit.cli.rates import probing
 from mlkit.cli.registry import COMMANDS, Deferred
 
 if TYPE_CHECKING:
-    from mlkit.lr_find.trainers import Test
+    from mlkit.lr_find import Curve
+    from mlkit.progress import Progress
+    from mlkit.sweep import Sweep
 
-# the path of the command whose options are taken
+# the subcommands that train; the first is meant where none is named
 TRAINERS: dict[str, tuple[str, ...]] = {
-    "train-w2v": ("train-w2v",), "train-glove": ("train-glove",), "fasttext": ("fasttext", "supervised"),
-    "net": ("net", "train"), "boost": ("boost", "train"),
+    "train-w2v": (), "train-glove": (), "fasttext": ("supervised", "skipgram", "cbow"), "net": ("train", "distill"),
+    "boost": ("train",),
 }  # fmt: skip
+
+
+class _Found(BaseException):
+    """The way out of a trainer that is not to train."""
 
 
 def split_arguments(arguments: Sequence[str], own: Sequence[Any]) -> tuple[list[str], list[str]]:
@@ -44,90 +52,40 @@ def split_arguments(arguments: Sequence[str], own: Sequence[Any]) -> tuple[list[
     return ours, rest
 
 
-def trainer_test(arguments: Sequence[str]) -> Test:
-    """Return the range test of a trainer that is called with these arguments, its name first."""
-    from mlkit.threads import thread_count
+def trainer_curves(arguments: Sequence[str], test: Callable[[Sweep, Progress], list[Curve]]) -> list[Curve]:
+    """Call a trainer with these arguments, its name first, as far as its sweep, and return what `test` makes of it."""
+    path, given = [arguments[0]], list(arguments[1:])
+    command: Any = Deferred(path[0], COMMANDS[path[0]]).load()
+    if parts := TRAINERS[path[0]]:
+        path.append(given.pop(0) if given and given[0] in command.commands else parts[0])
+        if path[1] not in parts:
+            from mlkit.errors import UsageError
 
-    name, given = arguments[0], list(arguments[1:])
-    command: Any = Deferred(name, COMMANDS[name]).load()
-    for part in TRAINERS[name][1:]:
-        command = command.commands[part]
-        if given[:1] == [part]:
-            given.pop(0)
+            raise UsageError(f"mlkit {' '.join(path)} is no trainer; there is {', '.join(parts)}")
+        command = command.commands[path[1]]
     for parameter in command.params:
         if parameter.name == "output":
             parameter.required = False  # nothing is written
-    context = command.make_context(" ".join(TRAINERS[name]), given)
-    values = {name: getattr(value, "value", value) for name, value in context.params.items()}
-    if "errors" in values:
-        values["errors"] = options.TextErrors(values["errors"])
-    return _TESTS[name](values, thread_count(values.get("threads")))
+    found: list[Curve] = []
+
+    def probe(sweep: Sweep, progress: Progress) -> float:
+        found.extend(test(sweep, progress))
+        raise _Found
+
+    variables = "_".join(["MLKIT", *path]).upper().replace("-", "_")
+    context = command.make_context(" ".join(path), given, auto_envvar_prefix=variables)
+    values = {name: value for name, value in context.params.items() if name not in config.COMMON}
+    (rate,) = (parameter.name for parameter in command.params if "--lr" in parameter.opts)
+    values |= {rate: AUTO, "output": "-"}
+    # a test begins anew, and leaves the trainer's own files alone
+    values |= {name: value for name, value in _LEFT_OUT.items() if name in values}
+    context.params = values
+    with probing(probe), context:
+        try:
+            context.invoke(command.callback, **values)
+        except _Found:
+            pass
+    return found
 
 
-def _word2vec(v: dict[str, Any], threads: int) -> Test:
-    from mlkit.embeddings.word2vec import Settings
-    from mlkit.embeddings.word2vec_texts import Texts
-    from mlkit.lr_find.trainers import word2vec_test
-
-    names = ("dim", "window", "negative", "ns_exponent", "share_negatives", "sample", "seed")
-    settings = Settings(model=v["model"], loss=v["loss"], **{name: v[name] for name in names})
-    texts = Texts(
-        v["corpus"], min_count=v["min_count"], max_vocab=v["max_vocab"], lower=v["lower"], vocabulary=v["vocab"],
-        encoded=v["encoded"], errors=v["errors"].value, tmp_dir=v["tmp_dir"],
-        memory=options.size(v["memory"]) if v["memory"] else None,
-    )  # fmt: skip
-    return word2vec_test(texts, settings, threads)
-
-
-def _glove(v: dict[str, Any], threads: int) -> Test:
-    from mlkit.embeddings.glove import Settings
-    from mlkit.embeddings.glove_texts import Counting
-    from mlkit.lr_find.trainers import glove_test
-
-    settings = Settings(**{name: v[name] for name in ("dim", "x_max", "alpha", "clip", "seed")})
-    counting = Counting(
-        v["window"], v["symmetric"], v["distance_weighting"], v["min_count"], v["max_vocab"], v["lower"],
-        v["errors"].value,
-    )  # fmt: skip
-    return glove_test(v["input"], settings, counting, v["vocab"], threads, v["tmp_dir"])
-
-
-def _fasttext(v: dict[str, Any], threads: int) -> Test:
-    from mlkit.cli.fasttext import _settings
-    from mlkit.lr_find.trainers import fasttext_test
-
-    return fasttext_test(v["input"], _settings("supervised", v), v["tmp_dir"])
-
-
-def _net(v: dict[str, Any], threads: int) -> Test:
-    from mlkit.cli import net_options
-    from mlkit.lr_find.trainers import net_test
-    from mlkit.nets import load_net
-
-    table, roles, text = net_options.read(v["table"], v)
-    before = load_net(v["init"]) if v["init"] is not None else None
-    return net_test(
-        table, roles, net_options.settings(v), text=text, valid_part=v["valid_part"], before=before
-    )
-
-
-def _boost(v: dict[str, Any], threads: int) -> Test:
-    from mlkit.cli import tree_options as t
-    from mlkit.errors import UsageError
-    from mlkit.formats.tables import read_table
-    from mlkit.lr_find.trainers import boost_test
-    from mlkit.trees import GradientSettings
-
-    if v["algorithm"] != "gradient":
-        raise UsageError("the range test of boost is for gradient boosting")
-    names = ("leaves", "min_leaf", "min_hessian", "l1", "l2", "min_gain", "rows", "columns", "goss", "seed")
-    settings = GradientSettings(max_depth=v["max_depth"] or 0, **{name: v[name] for name in names})
-    roles = t.columns(
-        *(v[k] for k in ("target", "weight", "ignore", "id", "categorical", "task", "class_weight", "bins"))
-    )
-    form = t.table_format(v["delimiter"], v["header"], v["na"], v["errors"])
-    table = read_table(v["table"], form, as_text=t.text_columns(v))
-    return boost_test(table, roles, settings, v["loss"], v["quantile"], threads)
-
-
-_TESTS = {"train-w2v": _word2vec, "train-glove": _glove, "fasttext": _fasttext, "net": _net, "boost": _boost}
+_LEFT_OUT = {"checkpoint": None, "resume": False, "save_output_vectors": None}

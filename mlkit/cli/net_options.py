@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mlkit.cli import options
 from mlkit.cli import tree_options as t
+from mlkit.cli.output import out
 
 if TYPE_CHECKING:
     from mlkit.formats.tables import Table
@@ -33,8 +35,9 @@ Target = Annotated[
     ),
 ]  # fmt: skip
 Layers = option(
-    str, "--layers -l", "Layers before the output, such as '100, relu, dropout: 0.2'.", LAYERS, metavar="YAML"
-)
+    str | None, "--layers -l", "Layers before the output, such as '100, relu, dropout: 0.2'.", LAYERS, metavar="YAML",
+    show_default="100, relu; those of --init",
+)  # fmt: skip
 Initialisation = option(
     str, "--initialisation", "glorot-uniform, glorot-normal, he, uniform or normal.", LAYERS, metavar="NAME"
 )
@@ -66,13 +69,10 @@ Optimiser = option(
     "gd, sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw.",
     metavar="NAME",
 )
-Lr = option(
-    str | None,
-    "--lr",
-    "Learning rate, or 'auto': a range test before.",
-    metavar="X",
-    show_default="the optimiser's",
-)
+Lr = Annotated[
+    options.Rate,
+    options.rate("--lr", help="Learning rate", panel=LEARNING, default="the optimiser's"),
+]
 Momentum = option(float, "--momentum", "Of momentum and nesterov.", metavar="X")
 L2 = option(float | None, "--l2", "Weight decay.", metavar="X", show_default="0; adamw 0.01")
 L1 = option(float, "--l1", "Penalty on absolute weights (lasso).", metavar="X")
@@ -130,21 +130,17 @@ Alpha = option(float, "--alpha", "Weight of the teacher; the truth has 1 - A.", 
 
 def settings(values: dict[str, Any]) -> NetSettings:
     """Return the settings of a training from a command's options (without --lr auto)."""
-    from mlkit.errors import UsageError
     from mlkit.nets import NetSettings
     from mlkit.nets.network import parse_layers
     from mlkit.nets.optimisers import Rule
     from mlkit.nets.schedules import Schedule
 
     v = values
-    try:
-        rate = None if v["lr"] in (None, "auto") else float(v["lr"])
-    except ValueError:
-        raise UsageError(f"--lr is a number or 'auto', not {v['lr']!r}") from None
     return NetSettings(
-        layers=tuple(parse_layers(v["layers"])), init=v["initialisation"], loss=v["loss"],
-        huber_delta=v["huber_delta"], label_smoothing=v["label_smoothing"],
-        rule=Rule(v["optimiser"], v["momentum"], l2=v["l2"], l1=v["l1"], clip=v["clip"]), lr=rate,
+        layers=None if v["layers"] is None else tuple(parse_layers(v["layers"])), init=v["initialisation"],
+        loss=v["loss"], huber_delta=v["huber_delta"], label_smoothing=v["label_smoothing"],
+        rule=Rule(v["optimiser"], v["momentum"], l2=v["l2"], l1=v["l1"], clip=v["clip"]),
+        lr=None if v["lr"] == options.AUTO else v["lr"],
         schedule=Schedule(v["schedule"], v["factor"], v["every"], v["warm_up"]), batch=v["batch"], epochs=v["epochs"],
         mixup=v["mixup"], early_stop=v["early_stop"], average=v["average"], rates=_factors(v["rates"]),
         freeze=t.split(v["freeze"]), categories=v["categories"], embedding_dim=v["embedding_dim"],
@@ -182,7 +178,7 @@ def read(path: str, values: dict[str, Any]) -> tuple[Table, Columns, str | None]
     if v["target"] is None:
         if not is_labelled_text(path):
             raise UsageError(f"{path} is a table: --target says which column to learn")
-        text = read_text(path, v["errors"].value)
+        text = read_text(path, v["errors"].value, out.warn)
         return text, Columns("label", task="classification", class_weight=v["class_weight"]), "text"
     roles = t.columns(
         *(v[k] for k in ("target", "weight", "ignore", "id", "categorical", "task", "class_weight"))

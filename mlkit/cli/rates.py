@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from mlkit.progress import Progress
     from mlkit.sweep import FindRate, Sweep
 
-_probe: list[FindRate] = []  # what `mlkit lr-find` does with the sweep of the trainer that it calls
+Probe = Callable[["Sweep", "Progress"], float]
+_probe: list[Probe] = []  # what `mlkit lr-find` does with the sweep of the trainer that it calls
 
 
 class Choice:
@@ -48,14 +49,15 @@ class Choice:
         from mlkit.lr_find import choose
         from mlkit.progress import silent
 
+        report = progress or silent
         if _probe:
-            return _probe[0](sweep)
-        self.rate = choose(sweep, say=out.words, warn=out.warn, progress=progress or silent)
+            return _probe[0](sweep, report)
+        self.rate = choose(sweep, say=out.words, warn=out.warn, progress=report)
         return self.rate
 
 
 @contextmanager
-def probing(probe: FindRate) -> Iterator[None]:
+def probing(probe: Probe) -> Iterator[None]:
     """Give the sweep of any trainer that is called inside the block to `probe` instead of choosing a rate."""
     _probe.append(probe)
     try:

@@ -4,4 +4,14 @@ from mlkit.lr_find.curve import Curve, record, rising_rates, smoothed
 from mlkit.lr_find.rules import RULES, Suggestion, suggest
 from mlkit.lr_find.search import choose, range_tests
 
-__all__ = ["RULES", "Curve", "Suggestion", "choose", "range_tests", "record", "rising_rates", "smoothed", "suggest"]
+__all__ = [
+    "RULES",
+    "Curve",
+    "Suggestion",
+    "choose",
+    "range_tests",
+    "record",
+    "rising_rates",
+    "smoothed",
+    "suggest",
+]

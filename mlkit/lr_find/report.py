@@ -9,6 +9,7 @@ from mlkit.lr_find.rules import Suggestion, disagreement
 from mlkit.plots import Figure, Series
 
 DISAGREE = 10.0
+COLUMNS = ("rate", "loss", "smoothed", "repeat", "steps")  # of a saved curve
 SHOWN = ("steep", "valley", "minimum/10")
 
 
@@ -28,10 +29,16 @@ def figure(curves: Sequence[Curve], suggestions: Sequence[Suggestion]) -> Figure
     return Figure(series, "Learning-rate range test", "learning rate", "loss", log_x=True, marks=marks)
 
 
-def table_rows(curves: Sequence[Curve]) -> list[tuple[str, str, str, str]]:
-    """Return (rate, loss, smoothed loss, repeat) of every point, as text that reads back to the same numbers."""
+def table_rows(curves: Sequence[Curve]) -> list[tuple[str, ...]]:
+    """Return `COLUMNS` of every point, as text that reads back to the same numbers; steps are those planned."""
     return [
-        (repr(float(rate)), repr(float(loss)), repr(float(smooth)), str(repeat))
+        (
+            repr(float(rate)),
+            repr(float(loss)),
+            repr(float(smooth)),
+            str(repeat),
+            str(curve.steps or len(curve)),
+        )
         for repeat, curve in enumerate(curves, 1)
         for rate, loss, smooth in zip(curve.rates, curve.losses, curve.smooth, strict=True)
     ]

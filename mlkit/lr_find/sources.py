@@ -5,20 +5,49 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Iterable, Iterator
+from itertools import chain, groupby
 
 from mlkit.errors import DataError, UsageError
 from mlkit.formats.streams import Errors, PathLike, display_name, read_lines
+from mlkit.lr_find.curve import BETA, DIVERGE, Curve, record
+from mlkit.lr_find.report import COLUMNS
+from mlkit.sweep import Point
 
 NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|nan|inf(?:inity)?)", re.I)
 
 
-def points_from_lines(lines: Iterable[str], name: str) -> Iterator[tuple[float, float]]:
+def points_from_lines(lines: Iterable[str], name: str) -> Iterator[Point]:
     """Yield (rate, loss) from lines of two numbers; a header, blank lines and ``#`` comments are passed over.
 
-    More columns are ignored, so that a curve which `mlkit lr-find --curve` wrote is read back. Raises `DataError`
-    with the line's number.
+    More columns are ignored. Raises `DataError` with the line's number.
     """
-    for number, line in enumerate(lines, 1):
+    return ((rate, loss) for rate, loss, _ in _rows(enumerate(lines, 1), name))
+
+
+def curves_from_file(
+    path: PathLike, errors: Errors = "strict", *, beta: float = BETA, diverge: float = DIVERGE
+) -> list[Curve]:
+    """Return the curves of a file, or of stdin for "-": one, or every repeat of a curve that `mlkit lr-find` saved.
+
+    A stream is read as far as the test goes.
+    """
+    name = display_name(path)
+    lines = enumerate(read_lines(path, errors), 1)
+    first = next(lines, (1, ""))
+    columns = first[1].split()
+    if columns != list(COLUMNS):
+        points = ((rate, loss) for rate, loss, _ in _rows(chain([first], lines), name))
+        return [record(points, beta=beta, diverge=diverge)]
+    curves = []
+    for (_, steps), rows in groupby(_rows(lines, name), lambda row: tuple(row[2][3:5])):
+        points = ((rate, loss) for rate, loss, _ in rows)
+        curves.append(record(points, beta=beta, diverge=diverge, wanted=int(steps)))
+    return curves or [record([])]
+
+
+def _rows(lines: Iterable[tuple[int, str]], name: str) -> Iterator[tuple[float, float, list[str]]]:
+    """Yield (rate, loss, all fields) of numbered lines."""
+    for number, line in lines:
         fields = line.split()
         if not fields or fields[0].startswith("#"):
             continue
@@ -32,17 +61,10 @@ def points_from_lines(lines: Iterable[str], name: str) -> Iterator[tuple[float, 
             ) from None
         if not 0 < rate < float("inf"):
             raise DataError(f"a learning rate is a positive number, not {fields[0]}", path=name, line=number)
-        yield rate, loss
+        yield rate, loss, fields
 
 
-def points_from_file(path: PathLike, errors: Errors = "strict") -> Iterator[tuple[float, float]]:
-    """Yield (rate, loss) from a file, or from stdin for "-"."""
-    return points_from_lines(read_lines(path, errors), display_name(path))
-
-
-def points_from_command(
-    template: str, rates: Iterable[float], pattern: str | None = None
-) -> Iterator[tuple[float, float]]:
+def points_from_command(template: str, rates: Iterable[float], pattern: str | None = None) -> Iterator[Point]:
     """Run a shell command once per rate, ``{lr}`` replaced by it, and yield (rate, loss).
 
     The loss is the last number that the command prints on stdout, or the last match of `pattern` (its first group

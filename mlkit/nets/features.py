@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from mlkit.errors import DataError, UsageError
+from mlkit.errors import DataError
 from mlkit.formats.streams import Errors, PathLike, display_name, open_input, read_lines
 from mlkit.formats.tables import Table
+from mlkit.nets.base import unknown
 from mlkit.nets.layers import Entrance, Rows
 
 LABEL = "__label__"
 TEXT_COLUMNS = ("label", "text")
+HOW = ("auto", "one-hot", "embedding")
 ONE_HOT_MOST = 64  # categories of a column that are not embedded
 BLOCK = 1 << 14
 
@@ -114,8 +116,8 @@ def fit_encoder(
     how: "one-hot", "embedding", or "auto" (one-hot up to 64 categories). dim: of embeddings; by default
     1.6 * categories ** 0.56 up to 50 (fastai's rule), for words 50.
     """
-    if how not in ("auto", "one-hot", "embedding"):
-        raise UsageError(f"--categories is auto, one-hot or embedding, not {how!r}")
+    if how not in HOW:
+        raise unknown(f"--categories {how!r} is no way to enter", how, HOW)
     table.require(list(categorical))
     features = []
     for name in names:
@@ -174,16 +176,23 @@ def is_labelled_text(path: PathLike) -> bool:
         return stream.read(1 << 12).lstrip().removeprefix(b"\xef\xbb\xbf").startswith(LABEL.encode())
 
 
-def text_blocks(path: PathLike, errors: Errors = "strict", block: int | None = BLOCK) -> Iterator[Table]:
+def text_blocks(
+    path: PathLike,
+    errors: Errors = "strict",
+    block: int | None = BLOCK,
+    remark: Callable[[str], None] = lambda text: None,
+) -> Iterator[Table]:
     """Yield lines as tables with the columns label and text, `block` lines at a time.
 
-    A line's first ``__label__`` word is its label (missing without one); further ones are left out of the text.
+    A line's first ``__label__`` word is its label (missing without one); further ones are left out, and `remark` is
+    told at the end how many lines have them.
     """
     import polars as pl
 
     labels: list[str] = []
     texts: list[str] = []
     lines: list[int] = []
+    several = 0
 
     def table() -> Table:
         frame = pl.DataFrame({"label": labels, "text": texts}, schema={"label": pl.String, "text": pl.String})
@@ -192,19 +201,24 @@ def text_blocks(path: PathLike, errors: Errors = "strict", block: int | None = B
     for number, line in enumerate(read_lines(path, errors), 1):
         words = line.split()
         named = [word for word in words if word.startswith(LABEL)]
+        several += len(named) > 1
         labels.append(named[0][len(LABEL) :] if named else "")
         texts.append(" ".join(word for word in words if not word.startswith(LABEL)) if named else line)
         lines.append(number)
         if len(labels) == block:
             yield table()
             labels, texts, lines = [], [], []
+    if several:
+        remark(f"{several:,} lines have several labels: the first of each counts")
     if labels or block is None:
         yield table()
 
 
-def read_text(path: PathLike, errors: Errors = "strict") -> Table:
+def read_text(
+    path: PathLike, errors: Errors = "strict", remark: Callable[[str], None] = lambda text: None
+) -> Table:
     """Return labelled lines as a table; lines without a label are left out. Raises `DataError` without any."""
-    table = next(text_blocks(path, errors, None))
+    table = next(text_blocks(path, errors, None, remark))
     labelled = table.take(np.array([bool(label) for label in table.values("label")], np.bool_))
     if not labelled.rows:
         raise DataError("no line has a __label__", path=table.path)

@@ -6,8 +6,7 @@ import math
 
 import numpy as np
 
-from mlkit.errors import UsageError
-from mlkit.nets.base import Array, Initialiser
+from mlkit.nets.base import Array, Initialiser, unknown
 
 
 def glorot_uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
@@ -68,5 +67,5 @@ INITIALISERS: dict[str, Initialiser] = {
 def initialiser(name: str) -> Initialiser:
     """Return an initialiser by its name."""
     if name not in INITIALISERS:
-        raise UsageError(f"the initialisation is one of {', '.join(INITIALISERS)}, not {name!r}")
+        raise unknown(f"no initialisation is called {name!r}", name, INITIALISERS)
     return INITIALISERS[name]

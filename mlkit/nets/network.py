@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import inspect
 import re
@@ -13,7 +12,7 @@ import numpy as np
 
 from mlkit.errors import UsageError
 from mlkit.nets.activations import ACTIVATIONS
-from mlkit.nets.base import Array, Layer, Random, Slot
+from mlkit.nets.base import Array, Layer, Random, Slot, unknown
 from mlkit.nets.initialisers import initialiser
 from mlkit.nets.layers import BatchNorm, Dense, Dropout, Entrance, LayerNorm, Residual, Rows
 from mlkit.nets.optimisers import Span
@@ -48,18 +47,14 @@ def build_layers(description: Description, initialisation: str, counts: dict[str
     for entry in description:
         kind, settings = _entry(entry)
         if kind not in KINDS:
-            close = difflib.get_close_matches(kind, KINDS, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"the layers are {', '.join(KINDS)}"
-            raise UsageError(f"no layer is called {kind!r}", hint=hint)
+            raise unknown(f"no layer is called {kind!r}", kind, KINDS)
         counts[kind] = counts.get(kind, 0) + 1
         name = str(settings.pop("name", f"{kind}{counts[kind]}"))
         allowed = [p for p in inspect.signature(KINDS[kind]).parameters if p not in ("name", "initialise")]
         allowed += ["init"] if kind == "dense" else []
         for key in settings:
             if key not in allowed:
-                close = difflib.get_close_matches(key, allowed, n=1)
-                hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(allowed) or 'none'}"
-                raise UsageError(f"layer {name!r} has no setting {key!r}", hint=hint)
+                raise unknown(f"layer {name!r} has no setting {key!r}", key, allowed or ["none"])
         layers.append(_make(kind, name, settings, initialisation, counts))
     return layers
 
@@ -199,9 +194,7 @@ class Network:
         known = [layer.name for layer in self if any(slot.learnt for slot in layer.slots)]
         for pattern in (*rates, *frozen):
             if not any(_matches(name, pattern) for name in known):
-                close = difflib.get_close_matches(pattern, known, n=1)
-                hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
-                raise UsageError(f"no layer that learns is called {pattern!r}", hint=hint)
+                raise unknown(f"no layer that learns is called {pattern!r}", pattern, known)
         spans: list[Span] = []
         for layer, slot, start, stop in self._slots(True):
             if any(_matches(layer.name, pattern) for pattern in frozen):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlkit.errors import UsageError
-from mlkit.nets.base import Array
+from mlkit.nets.base import Array, unknown
 
 BLOCK = 1 << 13
 DEFAULT_RATES = {
@@ -50,7 +50,7 @@ class Rule:
 
     def __post_init__(self) -> None:
         if self.name not in STATES:
-            raise UsageError(f"the optimiser is one of {', '.join(STATES)}, not {self.name!r}")
+            raise unknown(f"no optimiser is called {self.name!r}", self.name, STATES)
         if min(self.l1, self.l2 or 0.0, self.clip) < 0:
             raise UsageError("penalties and the bound of the gradient must not be negative")
         for name, value in (("momentum", self.momentum), ("beta1", self.beta1), ("beta2", self.beta2)):

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from mlkit.errors import UsageError
+from mlkit.nets.base import unknown
 
 SCHEDULES = ("constant", "step", "exponential", "cosine", "one-cycle", "plateau")
 
@@ -26,7 +27,7 @@ class Schedule:
 
     def __post_init__(self) -> None:
         if self.kind not in SCHEDULES:
-            raise UsageError(f"the schedule is one of {', '.join(SCHEDULES)}, not {self.kind!r}")
+            raise unknown(f"no schedule is called {self.kind!r}", self.kind, SCHEDULES)
         if not 0 < self.factor <= 1 or self.every < 1 or self.warm_up < 0:
             raise UsageError("a schedule needs a factor above 0 and at most 1, and 1 epoch or more")
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,9 +28,10 @@ from mlkit.nets.losses import (
 )
 from mlkit.nets.model import NetModel, make_network, output_count, take_weights
 from mlkit.nets.network import Network
-from mlkit.nets.settings import NetSettings
+from mlkit.nets.settings import LAYERS, NetSettings
 from mlkit.nets.training import COMMAND, Examples, History, Trainer
 from mlkit.progress import Progress, silent
+from mlkit.sweep import FindRate, Point, Sweep
 from mlkit.trees.model import Predictor
 from mlkit.trees.target import (
     Target,
@@ -45,6 +47,7 @@ from mlkit.trees.validation import hold_out
 
 Reals = NDArray[np.float64]
 Remark = Callable[[str], None]
+RATES = (1e-6, 10.0)  # between which a range test looks
 
 
 @dataclass(frozen=True)
@@ -58,13 +61,23 @@ class Teacher:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A network before training, and the examples."""
+    """A network before training, and the examples; `renewed` are the layers that a continued model does not give.
+
+    fresh: makes another trainer on the same examples.
+    """
 
     trainer: Trainer
+    renewed: list[str]
     target: Target
     encoder: Encoder
     scale: tuple[float, float]
-    renewed: list[str]
+    description: tuple[Any, ...]
+    fresh: Callable[[NetSettings], tuple[Trainer, list[str]]]
+
+    def sweep(self, settings: NetSettings, rates: Sequence[float], repeat: int = 0) -> Iterator[Point]:
+        """Yield (rate, loss) while training a fresh network, one batch per rate: a range test."""
+        trainer, _ = self.fresh(replace(settings, seed=settings.seed + repeat))
+        return trainer.sweep(rates)
 
 
 def prepare(
@@ -79,7 +92,7 @@ def prepare(
     teacher: Teacher | None = None,
     remark: Remark = lambda text: None,
 ) -> Prepared:
-    """Read the table and build the network; see `train_net`. A range test calls `trainer.sweep` on the result."""
+    """Read the table and build the network; see `train_net`."""
     target = _target(table, columns, settings, teacher)
     weights = read_weights(table, columns.weight)
     names = input_columns(table, target.name, columns.weight, columns.ignore)
@@ -98,18 +111,15 @@ def prepare(
             remark(f"column {name!r} is empty and left out")
     values = target.values if held is None else target.values[~held]
     scale = (0.0, 1.0) if target.classes else (float(values.mean()), float(values.std()))
-    description = settings.layers if before is None else before.description
-    network = make_network(
-        encoder, description, output_count(target.classes), settings.init, settings.precision
-    )
-    network.initialise(settings.seed)
-    renewed = take_weights(network, before, target.classes) if before is not None else []
-    loss = _loss(target, settings, columns.class_weight, teacher)
+    description = settings.layers if settings.layers is not None else LAYERS
+    if settings.layers is None and before is not None:
+        description = before.description
+    dtype = np.dtype(settings.precision)
 
     def examples(part: Table, truth: Reals, own: Reals | None) -> Examples:
-        rows = encoder.encode(part, network.dtype)
+        rows = encoder.encode(part, dtype)
         if not target.classes:
-            return Examples(rows, ((truth - scale[0]) / scale[1]).astype(network.dtype)[:, None], own)
+            return Examples(rows, ((truth - scale[0]) / scale[1]).astype(dtype)[:, None], own)
         places = truth.astype(np.int64)
         if teacher is None:
             return Examples(rows, places, own)
@@ -126,7 +136,15 @@ def prepare(
         of = [None if weights is None else weights[chosen] for chosen in (~held, held)]
         data = examples(kept, values, of[0])
         holder = examples(table.take(held), target.values[held], of[1])
-    return Prepared(Trainer(network, loss, settings, data, holder), target, encoder, scale, renewed)
+    loss = _loss(target, settings, columns.class_weight, teacher)
+
+    def fresh(own: NetSettings) -> tuple[Trainer, list[str]]:
+        network = make_network(encoder, description, output_count(target.classes), own.init, own.precision)
+        network.initialise(own.seed)
+        renewed = [] if before is None else take_weights(network, before, target.classes)
+        return Trainer(network, loss, own, data, holder), renewed
+
+    return Prepared(*fresh(settings), target, encoder, scale, tuple(description), fresh)
 
 
 def train_net(
@@ -141,14 +159,16 @@ def train_net(
     teacher: Teacher | None = None,
     checkpoints: Checkpoints | None = None,
     resume: bool = False,
+    find_rate: FindRate | None = None,
     progress: Progress = silent,
     remark: Remark = lambda text: None,
 ) -> tuple[NetModel, History]:
     """Train a network on a table and return it with its learning curve.
 
     text: a column of words, which enters as the mean of their vectors. valid: held-out rows (without them, early_stop
-    holds `valid_part` of the rows out). before: a model whose columns, layers and weights are taken; its last layer is
-    new when the classes differ. teacher: distillation. Raises `DataError`, `UsageError`, and `MlkitError` when the loss
+    holds `valid_part` of the rows out). before: a model whose columns, layers (unless the settings have some) and
+    fitting weights are taken; its last layer is new when the classes differ. teacher: distillation. find_rate: chooses
+    the learning rate (see `mlkit.sweep`). Raises `DataError`, `UsageError`, and `MlkitError` when the loss
     becomes no number.
     """
     ready = prepare(
@@ -158,6 +178,9 @@ def train_net(
     if ready.renewed and before is not None:
         remark(f"begun anew, because they do not fit: {', '.join(ready.renewed)}")
     trainer = ready.trainer
+    if find_rate is not None:
+        settings = replace(settings, lr=find_rate(Sweep(partial(ready.sweep, settings), *RATES)))
+        trainer, _ = ready.fresh(settings)
     identity = {**_plain(asdict(settings)), "rows": len(trainer.data), "input": _fingerprint(trainer)}
     if resume and checkpoints is not None and checkpoints.path is not None and checkpoints.path.exists():
         trainer.restore(*load_checkpoint(checkpoints.path, COMMAND, identity))
@@ -166,9 +189,8 @@ def train_net(
     if history.valid_losses:
         best = history.best_epoch if settings.early_stop else len(history.losses)
         metrics |= {"best_epoch": history.best_epoch, "valid_loss": history.valid_losses[best - 1]}
-    description = settings.layers if before is None else before.description
     model = NetModel(
-        ready.target.name, ready.target.classes, ready.encoder, trainer.network, tuple(description), ready.scale,
+        ready.target.name, ready.target.classes, ready.encoder, trainer.network, ready.description, ready.scale,
         _plain(asdict(settings)), metrics,
     )  # fmt: skip
     return model, history

@@ -72,6 +72,7 @@ class Trainer:
         if not self.optimiser.l2 and not settings.rule.l1:
             self.spans = joined(self.spans)
         self.steps = 0
+        self.rate = 0.0  # of the last step
         self.drops = self.waiting = 0
         self.history = History()
         self.best: tuple[Array, Array] | None = None
@@ -172,13 +173,9 @@ class Trainer:
         schedule, top = self.settings.schedule, self.settings.top_rate
         rate = top
         while self.steps < (epoch + 1) * self.per_epoch:
-            rate = schedule.rate(top, self.steps, total, epoch, self.drops)
+            rate = self.rate = schedule.rate(top, self.steps, total, epoch, self.drops)
             value = self.step(rate)
-            if not math.isfinite(value):
-                raise MlkitError(
-                    f"the loss became {value} at step {self.steps} (epoch {epoch + 1}), rate {rate:.3g}",
-                    hint="lower --lr or bound the gradient with --clip; a --checkpoint keeps the last good state",
-                )
+            self._require(math.isfinite(value), f"the loss became {value}")
             self.running += value
             history = self.history
             progress(
@@ -192,6 +189,17 @@ class Trainer:
         mean, self.running = self.running / self.per_epoch, 0.0
         self._end_epoch(epoch, mean, rate)
 
+    def _require(self, fine: Any, fault: str) -> None:
+        if not fine:
+            raise MlkitError(
+                f"{fault} at step {self.steps} (epoch {-(-self.steps // self.per_epoch)}), rate {self.rate:.3g}",
+                hint="lower --lr or bound the gradient with --clip; a --checkpoint keeps the last good state",
+            )
+
+    def _require_numbers(self) -> None:
+        """Refuse weights that are no numbers: a last step may have made them though the loss before it was one."""
+        self._require(np.isfinite(self.network.theta).all(), "the weights became no numbers")
+
     def _end_epoch(self, epoch: int, loss: float, rate: float) -> None:
         history, settings = self.history, self.settings
         history.losses.append(loss)
@@ -199,6 +207,7 @@ class Trainer:
         watched = loss
         if self.valid is not None:
             watched = self.loss_of(self.valid)
+            self._require(math.isfinite(watched), f"the held-out loss became {watched}")
             history.valid_losses.append(watched)
         seen = history.valid_losses or history.losses
         if watched <= min(seen):
@@ -226,6 +235,7 @@ class Trainer:
 
     def _finish(self) -> None:
         network = self.network
+        self._require_numbers()
         if self.sums is not None and self.averaged:
             network.theta[:], network.kept[:] = (part / self.averaged for part in self.sums)
         elif self.best is not None:
@@ -234,6 +244,7 @@ class Trainer:
     # checkpoints
 
     def _save(self, checkpoints: Checkpoints, identity: dict[str, Any]) -> None:
+        self._require_numbers()  # what is saved is good
         history = self.history
         state = {
             "steps": self.steps, "drops": self.drops, "waiting": self.waiting, "averaged": self.averaged,

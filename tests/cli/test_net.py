@@ -74,7 +74,7 @@ def test_bad_calls_end_with_one_line(mlkit: Run, table: Path, tmp_path: Path) ->
         2, *TRAIN, "-o", "x.net", "--layers", "5, 6, dense: {size: 9, tied: dense1}"
     )
     assert "--target" in fails(2, "net", "train", "t.csv", "-o", "x.net")
-    assert "is a number or 'auto'" in fails(2, *TRAIN, "-o", "x.net", "--lr", "fast")
+    assert "a number above 0 nor 'auto'" in fails(2, *TRAIN, "-o", "x.net", "--lr", "fast")
     assert "at step" in fails(
         1, *TRAIN, "-o", "x.net", "--lr", "1e30", "--optimiser", "sgd", "--layers", "9, relu, 9, relu"
     )
