@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from mlkit.lr_find.curve import Curve
 from mlkit.lr_find.rules import Suggestion, disagreement
 from mlkit.plots import Figure, Series
@@ -26,7 +28,24 @@ def figure(curves: Sequence[Curve], suggestions: Sequence[Suggestion]) -> Figure
         for number, curve in enumerate(curves)
     ]
     marks = [(suggestion.rate, suggestion.rule) for suggestion in suggestions if suggestion.rule in SHOWN]
-    return Figure(series, "Learning-rate range test", "learning rate", "loss", log_x=True, marks=marks)
+    return Figure(
+        series,
+        "Learning-rate range test",
+        "learning rate",
+        "loss",
+        log_x=True,
+        marks=marks,
+        y_range=_range(curves),
+    )
+
+
+def _range(curves: Sequence[Curve]) -> tuple[float, float]:
+    """Return the losses to show: those on the way down, and some of the way up; what diverges leaves the plot."""
+    falling = np.concatenate([curve.losses[: int(np.argmin(curve.smooth)) + 1] for curve in curves])
+    low = min(float(curve.losses.min()) for curve in curves)
+    high = max(float(falling.max()), max(float(curve.smooth[0]) for curve in curves))
+    top = max(float(curve.losses.max()) for curve in curves)
+    return low, min(high + 0.3 * (high - low), top)
 
 
 def table_rows(curves: Sequence[Curve]) -> list[tuple[str, ...]]:

@@ -27,7 +27,10 @@ class Series:
 
 @dataclass(frozen=True)
 class Figure:
-    """A plot: its series, its axes (`log_x` draws x on a logarithmic axis), and marked x positions."""
+    """A plot: its series, its axes (`log_x` draws x on a logarithmic axis), and marked x positions.
+
+    y_range: what of the y axis is shown; curves leave through the edge (None: all of it).
+    """
 
     series: Sequence[Series]
     title: str = ""
@@ -35,6 +38,7 @@ class Figure:
     y_label: str = ""
     log_x: bool = False
     marks: Sequence[tuple[float, str]] = field(default=())
+    y_range: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,10 @@ class Axis:
         if self.log:
             return (math.log10(value) - math.log10(self.low)) / (math.log10(self.high) - math.log10(self.low))
         return (value - self.low) / (self.high - self.low)
+
+    def near(self, value: float) -> float:
+        """Return the position of a value, or one beyond the edge for values far away."""
+        return min(max(self.position(value), -1.0), 2.0)
 
 
 def drawable(value: float, log: bool = False) -> bool:
@@ -97,7 +105,26 @@ def axes_of(figure: Figure) -> tuple[Axis, Axis]:
     x_axis = make_axis(x_values, log=figure.log_x)
     if bars:
         x_axis = Axis(min(x_values), max(x_values), ())
-    return x_axis, make_axis((y for series in figure.series for y in series.y), from_zero=bars)
+    y_values = [y for series in figure.series for y in series.y]
+    if figure.y_range is not None:
+        low, high = figure.y_range
+        y_values = [low, high, *(y for y in y_values if low <= y <= high)]
+    return x_axis, make_axis(y_values, from_zero=bars)
+
+
+def mark_rows(figure: Figure, axis: Axis, letter: float) -> list[tuple[float, str, int]]:
+    """Return (position, label, row) of every mark, rows so that labels of a row do not touch.
+
+    letter: the width of a letter as a part of the axis.
+    """
+    ends: list[float] = []
+    rows = []
+    for value, label in sorted(mark for mark in figure.marks if drawable(mark[0], axis.log)):
+        position = axis.position(value)
+        row = next((row for row, end in enumerate(ends) if end < position), len(ends))
+        ends[row : row + 1] = [position + letter * (len(label) + 2)]
+        rows.append((position, label, row))
+    return rows
 
 
 def tick_label(value: float) -> str:

@@ -6,7 +6,7 @@ import io
 
 from mlkit.errors import MissingExtra, UsageError
 from mlkit.formats.streams import PathLike, open_output, plain_suffix
-from mlkit.plots.figure import Figure
+from mlkit.plots.figure import Figure, axes_of, drawable, mark_rows
 from mlkit.plots.svg import to_svg
 from mlkit.plots.terminal import to_text
 
@@ -52,16 +52,23 @@ def to_png(figure: Figure) -> bytes:
             axes.scatter(list(series.x), list(series.y), s=14, label=series.name or None)
             for x, y, label in zip(series.x, series.y, series.labels, strict=False):
                 axes.annotate(label, (x, y), xytext=(3, 3), textcoords="offset points", fontsize=9)
-    for position, label in figure.marks:
+    x_axis, y_axis = axes_of(figure)
+    for (position, label), (_, _, row) in zip(
+        sorted(mark for mark in figure.marks if drawable(mark[0], figure.log_x)),
+        mark_rows(figure, x_axis, 0.0125), strict=True,
+    ):  # fmt: skip
         axes.axvline(position, color="0.6", linestyle="--", linewidth=0.9)
-        axes.annotate(label, (position, 0.97), xycoords=("data", "axes fraction"), fontsize=8)
+        place = (position, 0.97 - 0.04 * row)
+        axes.annotate(label, place, (2, 0), ("data", "axes fraction"), "offset points", fontsize=8)
+    if figure.y_range is not None:
+        axes.set_ylim(y_axis.low, y_axis.high)
     if figure.log_x:
         axes.set_xscale("log")
     axes.set(title=figure.title, xlabel=figure.x_label, ylabel=figure.y_label)
     axes.grid(color="0.92")
     axes.set_axisbelow(True)
     if sum(bool(series.name) for series in figure.series) > 1:
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, loc="lower left" if figure.marks else "best")
     buffer = io.BytesIO()
     drawing.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from mlkit.plots.figure import Axis, Figure, Series, axes_of, drawable, tick_label
+from mlkit.plots.figure import Axis, Figure, Series, axes_of, drawable, mark_rows, tick_label
 
 WIDTH, HEIGHT = 720, 450
 LEFT, RIGHT, TOP, BOTTOM = 76, 24, 44, 60
@@ -24,14 +24,14 @@ def to_svg(figure: Figure) -> str:
         _text(18, TOP + _inner_height() / 2, figure.y_label, rotate=True),
         *_grid(x_axis, y_axis),
     ]
-    for position, label in figure.marks:
-        if drawable(position, x_axis.log):
-            x = _x(x_axis, position)
-            parts.append(
-                f'<line x1="{x:.1f}" y1="{TOP}" x2="{x:.1f}" y2="{HEIGHT - BOTTOM}" '
-                'stroke="#888" stroke-dasharray="4 3"/>'
-            )
-            parts.append(_text(x + 4, TOP + 12, label, anchor="start", size=11))
+    for position, label, row in mark_rows(figure, x_axis, 6.2 / _inner_width()):
+        x = LEFT + position * _inner_width()
+        parts.append(
+            f'<line x1="{x:.1f}" y1="{TOP}" x2="{x:.1f}" y2="{HEIGHT - BOTTOM}" '
+            'stroke="#888" stroke-dasharray="4 3"/>'
+        )
+        parts.append(_text(x + 4, TOP + 12 + 13 * row, label, anchor="start", size=11))
+    parts.append(f'<clipPath id="frame">{_frame("")}</clipPath>')
     for number, series in enumerate(figure.series):
         parts += _series(series, x_axis, y_axis, COLORS[number % len(COLORS)])
     parts += _legend(figure)
@@ -51,7 +51,11 @@ def _x(axis: Axis, value: float) -> float:
 
 
 def _y(axis: Axis, value: float) -> float:
-    return HEIGHT - BOTTOM - axis.position(value) * _inner_height()
+    return HEIGHT - BOTTOM - axis.near(value) * _inner_height()
+
+
+def _frame(look: str) -> str:
+    return f'<rect x="{LEFT}" y="{TOP}" width="{_inner_width()}" height="{_inner_height()}"{look}/>'
 
 
 def _text(
@@ -76,9 +80,7 @@ def _grid(x_axis: Axis, y_axis: Axis) -> list[str]:
         y = _y(y_axis, tick)
         parts.append(f'<line x1="{LEFT}" y1="{y:.1f}" x2="{right}" y2="{y:.1f}" stroke="#e6e6e6"/>')
         parts.append(_text(LEFT - 8, y + 4, tick_label(tick), anchor="end", size=12))
-    width, height = _inner_width(), _inner_height()
-    frame = f'<rect x="{LEFT}" y="{TOP}" width="{width}" height="{height}" fill="none" stroke="#444"/>'
-    return [*parts, frame]
+    return [*parts, _frame(' fill="none" stroke="#444"')]
 
 
 def _series(series: Series, x_axis: Axis, y_axis: Axis, color: str) -> list[str]:
@@ -89,7 +91,10 @@ def _series(series: Series, x_axis: Axis, y_axis: Axis, color: str) -> list[str]
     ]
     if series.kind == "line":
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in points)
-        return [f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="1.8"/>']
+        return [
+            f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="1.8" '
+            'clip-path="url(#frame)"/>'
+        ]
     parts = []
     zero = _y(y_axis, max(y_axis.low, 0.0))
     width = 0.8 * _inner_width() / max(len(series.x), 1)
@@ -111,9 +116,13 @@ def _series(series: Series, x_axis: Axis, y_axis: Axis, color: str) -> list[str]
 def _legend(figure: Figure) -> list[str]:
     named = [(number, series.name) for number, series in enumerate(figure.series) if series.name]
     parts = []
+    # names of marks stand at the top: the legend then keeps to the bottom
+    left, top = (
+        (LEFT + 12, HEIGHT - BOTTOM - 18 * len(named)) if figure.marks else (WIDTH - RIGHT - 150, TOP + 16)
+    )
     for row, (number, name) in enumerate(named if len(named) > 1 else []):
-        y = TOP + 16 + 18 * row
+        y = top + 18 * row
         color = COLORS[number % len(COLORS)]
-        parts.append(f'<rect x="{WIDTH - RIGHT - 150}" y="{y - 9}" width="14" height="4" fill="{color}"/>')
-        parts.append(_text(WIDTH - RIGHT - 130, y - 2, name, anchor="start", size=12))
+        parts.append(f'<rect x="{left}" y="{y - 9}" width="14" height="4" fill="{color}"/>')
+        parts.append(_text(left + 20, y - 2, name, anchor="start", size=12))
     return parts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlkit.plots.figure import Axis, Figure, Series, axes_of, drawable, tick_label
+from mlkit.plots.figure import Axis, Figure, Series, axes_of, drawable, mark_rows, tick_label
 
 # bit of the dot at (column 0..1, row 0..3) of a braille cell
 _DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
@@ -17,6 +17,8 @@ def to_text(figure: Figure, width: int = 80, height: int = 20) -> str:
     labels = {round((1 - y_axis.position(tick)) * (height - 1)): tick_label(tick) for tick in y_axis.ticks}
     margin = max(map(len, labels.values()), default=0) + 1
     canvas = _Canvas(max(width - margin - 2, 10), height)
+    for position, label, row in mark_rows(figure, x_axis, 1 / canvas.width):
+        canvas.mark(round(position * (canvas.width - 1)), label, row)
     for series in figure.series:
         canvas.draw(series, x_axis, y_axis)
     lines = [figure.title.center(width).rstrip()] if figure.title else []
@@ -47,13 +49,19 @@ class _Canvas:
                 previous = None
                 continue
             column = round(x_axis.position(x) * (2 * self.width - 1))
-            row = round((1 - y_axis.position(y)) * (4 * self.height - 1))
+            row = round((1 - y_axis.near(y)) * (4 * self.height - 1))
             if series.kind == "scatter":
                 label = series.labels[index] if index < len(series.labels) else ""
                 self._write(row // 4, column // 2, "•" + label)
             else:
                 self._line(previous or (column, row), (column, row))
                 previous = (column, row)
+
+    def mark(self, column: int, label: str, row: int) -> None:
+        """Draw a dotted vertical line below its name."""
+        for below in range(row + 1, self.height):
+            self._dots[below][column] |= _DOTS[0][1]
+        self._write(min(row, self.height - 1), column, label)
 
     def _line(self, start: tuple[int, int], stop: tuple[int, int]) -> None:
         steps = max(abs(stop[0] - start[0]), abs(stop[1] - start[1]), 1)

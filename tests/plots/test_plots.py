@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from mlkit.errors import UsageError
 from mlkit.plots import Figure, Series, save, to_svg, to_text
 from mlkit.plots.figure import make_axis, tick_label
+from mlkit.plots.output import to_png
 
 CURVE = Figure(
     [Series([1e-4, 1e-3, 1e-2], [3.0, 1.0, 2.0], "loss")], "A & B", "rate", "loss", True, [(1e-3, "best")]
@@ -81,3 +82,19 @@ def test_png_is_the_same_every_time(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
         save(CURVE, tmp_path / name)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_a_curve_that_leaves_the_range_does_not_flatten_the_rest() -> None:
+    curve = [Series([1, 2, 3, 4], [3.0, 1.0, 2.0, 1e30], "loss")]
+    figure = Figure(curve, marks=[(2, "steep"), (2.01, "valley"), (4, "last")], y_range=(1.0, 4.0))
+    root = ElementTree.fromstring(to_svg(figure))
+    (line,) = (element for element in root.iter() if element.tag.endswith("polyline"))
+    places = [float(point.split(",")[1]) for point in line.attrib["points"].split()]
+    assert places[1] - places[0] > 150, "the fall from 3 to 1 takes half of the height"
+    assert -1000 < places[3] < 44, "the last point lies above the frame, not far away"
+    texts = {element.text: element for element in root.iter() if element.text}
+    heights = [float(texts[name].attrib["y"]) for name in ("steep", "valley", "last")]
+    assert heights[0] != heights[1], "names of near marks stand below one another"
+    assert heights[0] == heights[2]
+    assert {"steep", "valley", "last"} <= set(to_text(figure).split())
+    assert to_png(figure).startswith(b"\x89PNG")
