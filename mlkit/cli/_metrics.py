@@ -100,6 +100,7 @@ class Evaluation:
     score_only: bool
     short: bool
     errors: options.TextErrors
+    threads: int | None
 
 
 def _shared(
@@ -177,6 +178,7 @@ def _shared(
         bool, typer.Option("--short", rich_help_panel=FORMATS, help="A short signature.")
     ] = False,
     errors: options.Errors = options.TextErrors.strict,
+    threads: options.Threads = None,
 ) -> None: ...  # fmt: skip
 
 

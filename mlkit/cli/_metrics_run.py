@@ -97,8 +97,9 @@ def _systems(chosen: Evaluation) -> Systems:
 
 
 def _lines(path: str, chosen: Evaluation, *, strip: bool = True) -> list[str]:
-    lines = read_lines(path, chosen.errors.value)
-    return [line.rstrip() for line in lines] if strip else list(lines)
+    if not strip:
+        return list(read_lines(path, chosen.errors.value))
+    return room.stripped_lines(path, chosen.errors.value)
 
 
 # printing

@@ -84,6 +84,7 @@ def bleu(
         lowercase=lowercase,
         max_order=max_order,
         effective_order=effective_order,
+        threads=chosen.threads,
     )
     run(chosen, [metric], warn_tokenized=not force)
 

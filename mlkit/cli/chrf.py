@@ -54,6 +54,6 @@ def chrf(
 
     metric = Chrf(
         char_order=char_order, word_order=word_order, beta=beta, lowercase=lowercase, whitespace=whitespace,
-        eps_smoothing=eps_smoothing,
+        eps_smoothing=eps_smoothing, threads=chosen.threads,
     )  # fmt: skip
     run(chosen, [metric])

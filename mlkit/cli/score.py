@@ -89,16 +89,16 @@ def score(
         if name == "bleu":
             wanted.append(Bleu(
                 tokenize=tokenizer_of(tokenize, tokenizer_model), smooth_method=smooth_method.value,
-                smooth_value=smooth_value, lowercase=lowercase,
+                smooth_value=smooth_value, lowercase=lowercase, threads=chosen.threads,
             ))  # fmt: skip
         elif name == "chrf":
             wanted.append(Chrf(
                 char_order=chrf_char_order, word_order=chrf_word_order, beta=chrf_beta, lowercase=chrf_lowercase,
-                whitespace=chrf_whitespace, eps_smoothing=chrf_eps_smoothing,
+                whitespace=chrf_whitespace, eps_smoothing=chrf_eps_smoothing, threads=chosen.threads,
             ))  # fmt: skip
         else:
             wanted.append(Ter(
                 normalized=ter_normalized, no_punct=ter_no_punct, asian_support=ter_asian_support,
-                case_sensitive=ter_case_sensitive,
+                case_sensitive=ter_case_sensitive, threads=chosen.threads,
             ))  # fmt: skip
     run(chosen, wanted, warn_tokenized="bleu" in names and not force)

@@ -56,7 +56,11 @@ def ter(
     from mlkit.metrics.ter import Ter
 
     metric = Ter(
-        normalized=normalized, no_punct=no_punct, asian_support=asian_support, case_sensitive=case_sensitive
+        normalized=normalized,
+        no_punct=no_punct,
+        asian_support=asian_support,
+        case_sensitive=case_sensitive,
+        threads=chosen.threads,
     )
     if edits:
         run_edits(chosen, metric)

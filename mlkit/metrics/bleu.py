@@ -8,8 +8,8 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from mlkit.errors import UsageError
-from mlkit.metrics.score import SACREBLEU_VERSION, References, Score, Statistics, signature_head
-from mlkit.metrics.tokenizers import Tokenizer, get_tokenizer
+from mlkit.metrics.score import SACREBLEU_VERSION, References, Score, Statistics, signature_head, volume
+from mlkit.metrics.tokenizers import Mteval13a, Tokenizer, Whitespace, get_tokenizer, join_lines
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -19,7 +19,9 @@ _DEFAULT_VALUE = {"floor": 0.1, "add-k": 1}
 # math.log(0) stands for this in all BLEU tools that follow mteval
 _LOG_ZERO = -9999999999
 
-# From so many tokens on (of all systems) sorting pays for the import of numpy, compiled counting for numba's.
+# From so many characters on (of references and all systems) it pays to load the kernel that tokenizes as well.
+LINES_FROM = 700_000
+# For the other tokenizers: from so many tokens on sorting pays for the import of numpy, compiled counting for kernels.
 SORTED_FROM = 400_000
 COMPILED_FROM = 4_000_000
 
@@ -31,6 +33,7 @@ class Bleu:
 
     `tokenize` names a tokenizer (`tokenizers.NAMES`) or is one; `smooth_value` is used by floor (0.1) and add-k (1).
     `effective_order` leaves out the orders for which the hypothesis has no n-gram; sentence scores always do.
+    `threads` (None: as `thread_count` chooses) are for large inputs and change nothing else.
 
     >>> bleu = Bleu()
     >>> bleu.corpus(["the cat sat on the mat"], [["the cat sat on a mat"]]).value
@@ -48,6 +51,7 @@ class Bleu:
         lowercase: bool = False,
         max_order: int = 4,
         effective_order: bool = False,
+        threads: int | None = None,
     ) -> None:
         if smooth_method not in SMOOTHING:
             raise UsageError(
@@ -61,6 +65,8 @@ class Bleu:
         self.lowercase = lowercase
         self.max_order = max_order
         self.effective_order = effective_order
+        self.threads = threads
+        self._lines: list[list[str | None]] | None = None  # the references as text, for the kernel
         self._references: list[list[Tokens]] = []
         self._head: dict[str, str] = {}
         self._systems = 1
@@ -96,6 +102,10 @@ class Bleu:
         self._systems = systems
         self._encoded = None
         self._head = signature_head(references)
+        self._lines = None
+        if isinstance(self.tokenizer, Mteval13a | Whitespace) and volume(references, systems) >= LINES_FROM:
+            self._lines = [self._prepared(stream) for stream in references]
+            return
         streams: list[list[Tokens | None]] = []
         for stream in references:
             present = iter(self._tokens([text for text in stream if text is not None]))
@@ -106,6 +116,8 @@ class Bleu:
 
     def statistics(self, hypotheses: Sequence[str]) -> Statistics:
         """Return per segment: hypothesis length, closest reference length, matches by order, n-grams by order."""
+        if self._lines is not None:
+            return self._line_statistics(hypotheses, self._lines)
         tokens = self._tokens(hypotheses)
         longest = max(map(len, tokens), default=0)
         grams = [[max(0, length - n) for n in range(self.max_order)] for length in range(longest + 1)]
@@ -117,6 +129,26 @@ class Bleu:
             closest = len(references[0]) if len(references) == 1 else _closest_length(length, references)
             rows.append([length, closest, *correct, *grams[length]])
         return rows
+
+    def _line_statistics(self, hypotheses: Sequence[str], references: list[list[str | None]]) -> Statistics:
+        from mlkit.metrics.counting import line_statistics
+        from mlkit.threads import thread_count
+
+        western = isinstance(self.tokenizer, Mteval13a)
+        own = [line or "" for line in self._prepared(hypotheses)]
+        threads = thread_count(self.threads)
+        rows = line_statistics(own, references, self.max_order, western=western, threads=threads)
+        found: Statistics = rows.tolist()
+        return found
+
+    def _prepared(self, lines: Sequence[str | None]) -> list[str | None]:
+        """Return lines without line ends, of one case if that is wanted."""
+        if self.lowercase:
+            lines = [line and line.lower() for line in lines]
+        if any(line and "\n" in line for line in lines):
+            western = isinstance(self.tokenizer, Mteval13a)
+            return [line and (join_lines(line) if western else line.replace("\n", " ")) for line in lines]
+        return list(lines)
 
     def _count(self, tokens: list[list[str]]) -> Iterable[Sequence[int]]:
         """Return the matches of each segment by order, by the cheapest of three ways."""

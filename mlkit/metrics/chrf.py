@@ -8,18 +8,20 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from mlkit.errors import UsageError
-from mlkit.metrics.score import SACREBLEU_VERSION, References, Score, Statistics, signature_head
+from mlkit.metrics.score import SACREBLEU_VERSION, References, Score, Statistics, signature_head, volume
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from mlkit.metrics.encoding import Encoded
+
 _PUNCTUATION = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 _EPSILON = 1e-16
 
-# Up to this many characters plain Python is done before numpy would have been imported; from the second number on
-# compiled counting pays for the import of numba.
+# Up to this many characters (of references and all systems) plain Python is done before numpy would have been
+# imported; from the second number on compiled counting pays for the loading of kernels.
 SORTED_FROM = 20_000
-COMPILED_FROM = 5_000_000
+COMPILED_FROM = 700_000
 
 
 class Chrf:
@@ -41,6 +43,7 @@ class Chrf:
         lowercase: bool = False,
         whitespace: bool = False,
         eps_smoothing: bool = False,
+        threads: int | None = None,
     ) -> None:
         if char_order < 0 or word_order < 0 or char_order + word_order < 1:
             raise UsageError("the n-gram orders of chrF must not be negative, and one of them at least 1")
@@ -50,10 +53,13 @@ class Chrf:
         self.lowercase = lowercase
         self.whitespace = whitespace
         self.eps_smoothing = eps_smoothing
+        self.threads = threads
         self._references: list[list[str | None]] = []
-        self._reference_characters: list[list[str]] = []
+        self._characters_of: list[list[str]] = []
+        self._words_of: list[list[list[str]]] = []
+        self._encoded: list[Encoded] | None = None  # the references as numbers, for the kernel
         self._head: dict[str, str] = {}
-        self._systems = 1
+        self._sorted = False
         self._words: dict[str, tuple[str, ...]] = {}
 
     @property
@@ -88,13 +94,20 @@ class Chrf:
         `systems` tells how many systems will be scored, which decides whether compiled kernels pay.
         """
         self._head = signature_head(references)
-        self._systems = systems
-        self._references = []
-        self._reference_characters = []
-        for stream in references:
-            self._references.append([None if text is None else self._cased(text) for text in stream])
-            lines = ["" if text is None else text for text in self._references[-1]]
-            self._reference_characters.append(self._characters(lines) if self.char_order else [])
+        self._references = [
+            [None if text is None else self._cased(text) for text in stream] for stream in references
+        ]
+        size = volume(references, systems)
+        streams = [["" if text is None else text for text in stream] for stream in self._references]
+        self._words_of = [self._split(lines) for lines in streams] if self.word_order else []
+        self._encoded, self._characters_of = None, []
+        self._sorted = size >= SORTED_FROM
+        if size >= COMPILED_FROM:
+            from mlkit.metrics.encoding import encode_characters
+
+            self._encoded = [encode_characters(lines) for lines in streams]
+        elif self.char_order:
+            self._characters_of = [self._characters(lines) for lines in streams]
 
     def statistics(self, hypotheses: Sequence[str]) -> Statistics:
         """Return per segment, for each order, n-grams of hypothesis and reference and their matches.
@@ -102,7 +115,13 @@ class Chrf:
         Of several references that with the best F score counts.
         """
         lines = [self._cased(text) for text in hypotheses]
-        characters = self._characters(lines) if self.char_order else []
+        characters: Any = []
+        if self._encoded is not None:
+            from mlkit.metrics.encoding import encode_characters
+
+            characters = encode_characters(lines)
+        elif self.char_order:
+            characters = self._characters(lines)
         words = self._split(lines) if self.word_order else []
         if len(self._references) == 1 and None not in self._references[0]:
             return self._against(characters, words, 0)
@@ -121,16 +140,37 @@ class Chrf:
     def _cased(self, text: str) -> str:
         return text.lower() if self.lowercase else text
 
-    def _against(self, characters: list[str], words: list[list[str]], number: int) -> Statistics:
+    def _against(self, characters: Any, words: list[list[str]], number: int) -> Statistics:
         """Return the statistics of each segment against one reference."""
         parts: list[Statistics] = []
         if self.char_order:
-            references = self._reference_characters[number]
-            parts.append(count_characters(characters, references, self.char_order, self._systems))
+            parts.append(self._count_characters(characters, number))
         if self.word_order:
-            others = self._split([text or "" for text in self._references[number]])
-            parts.append([_count(h, r, self.word_order) for h, r in zip(words, others, strict=True)])
+            others = self._words_of[number]
+            if self._encoded is not None:
+                from mlkit.metrics.counting import compiled_words
+
+                parts.append(compiled_words(words, others, self.word_order))
+            else:
+                parts.append([_count(h, r, self.word_order) for h, r in zip(words, others, strict=True)])
         return parts[0] if len(parts) == 1 else [a + b for a, b in zip(*parts, strict=True)]
+
+    def _count_characters(self, characters: Any, number: int) -> Statistics:
+        """Count n-grams of characters by the cheapest of three ways."""
+        if self._encoded is not None:
+            from mlkit.metrics.counting import compiled_characters
+            from mlkit.threads import thread_count
+
+            return compiled_characters(
+                characters, self._encoded[number], self.char_order, whitespace=self.whitespace,
+                threads=thread_count(self.threads),
+            )  # fmt: skip
+        references = self._characters_of[number]
+        if self._sorted:
+            from mlkit.metrics.sorting import shared_characters
+
+            return shared_characters(characters, references, self.char_order)
+        return [_count(h, r, self.char_order) for h, r in zip(characters, references, strict=True)]
 
     def _characters(self, lines: list[str]) -> list[str]:
         return lines if self.whitespace else ["".join(line.split()) for line in lines]
@@ -209,22 +249,6 @@ def f_score(row: Sequence[Any], beta: int, *, eps_smoothing: bool) -> Any:
         value /= factor * precision + recall
         return 100 * value
     return 0.0
-
-
-def count_characters(
-    hypotheses: list[str], references: list[str], orders: int, systems: int = 1
-) -> Statistics:
-    """Return the n-gram statistics of strings without their white space, by the cheapest of three ways."""
-    size = sum(map(len, hypotheses)) + sum(map(len, references))
-    if size * systems < SORTED_FROM:
-        return [_count(h, r, orders) for h, r in zip(hypotheses, references, strict=True)]
-    if size * systems < COMPILED_FROM:
-        from mlkit.metrics.sorting import shared_characters
-
-        return shared_characters(hypotheses, references, orders)
-    from mlkit.metrics.counting import compiled_characters
-
-    return compiled_characters(hypotheses, references, orders)
 
 
 def _count(hypothesis: Sequence[str], reference: Sequence[str], orders: int) -> list[float]:

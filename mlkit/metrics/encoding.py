@@ -35,6 +35,15 @@ def encode_characters(lines: Sequence[str]) -> Encoded:
     return np.frombuffer(text, np.int32), offsets(map(len, lines), len(lines))
 
 
+def without_spaces(text: Encoded) -> Encoded:
+    """Return encoded characters without white space."""
+    codes, at = text
+    spaces = [code for code in range(0x3001) if chr(code).isspace()]
+    kept = ~np.isin(codes[at[0] : at[-1]], spaces)
+    places = np.concatenate([[0], np.cumsum(kept)])[at - at[0]]
+    return codes[at[0] : at[-1]][kept], places
+
+
 def offsets(lengths: Iterable[int], count: int) -> Offsets:
     """Return where segments of these lengths begin, and at last where they end."""
     return np.fromiter(accumulate(lengths, initial=0), np.int64, count + 1)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mlkit.errors import DataError, UsageError
+from mlkit.formats.streams import Errors, PathLike, decode_lines, display_name, read_bytes
 from mlkit.metrics.score import (
     Metric,
     References,
@@ -137,6 +139,23 @@ def evaluate_groups(
             for label, segments in members.items():
                 scores[label][number].append(metric.score(total([rows[k] for k in segments])))
     return scores
+
+
+def stripped_lines(path: PathLike, errors: Errors = "strict") -> list[str]:
+    """Return the lines of a file without white space at their ends, as sacreBLEU takes them.
+
+    Raises `DataError` for invalid UTF-8, with file, line and byte.
+    """
+    content = read_bytes(path)
+    try:
+        lines = content.decode("utf-8", "replace" if errors == "replace" else "strict").split("\n")
+    except UnicodeDecodeError:
+        decoded = decode_lines(io.BytesIO(content), display_name(path), errors)
+        return [line.rstrip() for line in decoded]
+    lines[0] = lines[0].removeprefix("\ufeff")
+    if not lines[-1]:
+        lines.pop()
+    return list(map(str.rstrip, lines))
 
 
 def check_systems(references: References, names: Sequence[str], systems: Mapping[str, Sequence[str]]) -> None:

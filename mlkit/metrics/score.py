@@ -98,13 +98,26 @@ def with_test(
 
 def signature_head(references: References) -> dict[str, str]:
     """Return ``nrefs`` of a signature: the number of references, ``var`` when it varies."""
+    if not any(None in stream for stream in references):
+        return {"nrefs": str(len(references))}
     counts = {sum(text is not None for text in segment) for segment in zip(*references, strict=True)}
     return {"nrefs": str(counts.pop()) if len(counts) == 1 else "var"}
 
 
+def volume(references: References, systems: int) -> int:
+    """Estimate how many characters the references and so many systems have, all alike."""
+    size = sum(len(text) for stream in references for text in stream if text is not None)
+    return size + size * systems // max(1, len(references))
+
+
 def total(rows: Sequence[Sequence[float]]) -> list[float]:
     """Return the column sums, added in the order of the rows."""
-    return list(map(sum, zip(*rows, strict=True)))
+    sums: list[float] = [0] * len(rows[0]) if rows else []
+    for begin in range(0, len(rows), 1000):  # a few rows at a time stay in the cache
+        sums = list(map(sum, zip(*rows[begin : begin + 1000], strict=True), sums))
+    if any(isinstance(found, float) for found in sums):  # sum() may add up floats in its own way
+        return list(map(sum, zip(*rows, strict=True)))
+    return sums
 
 
 def check_segments(

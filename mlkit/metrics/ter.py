@@ -17,8 +17,8 @@ from mlkit.metrics.tercom import TercomTokenizer
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-# Estimated pure-Python seconds from which compiled kernels pay for the import of numba.
-COMPILED_FROM = 0.6
+# Estimated pure-Python seconds from which it pays to load compiled kernels.
+COMPILED_FROM = 0.2
 # Segments with more words than this on both sides are likely to need the beam.
 LONG = 60
 
@@ -54,11 +54,13 @@ class Ter:
         no_punct: bool = False,
         asian_support: bool = False,
         case_sensitive: bool = False,
+        threads: int | None = None,
     ) -> None:
         self.normalized = normalized
         self.no_punct = no_punct
         self.asian_support = asian_support
         self.case_sensitive = case_sensitive
+        self.threads = threads
         self.tokenizer = TercomTokenizer(
             normalized=normalized,
             no_punct=no_punct,
@@ -116,7 +118,7 @@ class Ter:
         """Return what the edits of each segment are: the path, the shifts and the counts."""
         words = self.tokenizer.tokenize([text.rstrip() for text in hypotheses])
         pairs = [(h, r) for h, references in zip(words, self._references, strict=True) for r in references]
-        found = iter(_edits_of_pairs(pairs, self._systems))
+        found = iter(_edits_of_pairs(pairs, self._systems, self.threads))
         result = []
         for hypothesis, references, numbers in zip(words, self._references, self._numbers, strict=True):
             candidates = [next(found) for _ in references]
@@ -162,27 +164,32 @@ class Ter:
         return self.score(self.statistics([hypothesis])[0])
 
 
-def _edits_of_pairs(pairs: Sequence[tuple[list[str], list[str]]], systems: int) -> list[Edits]:
+def _edits_of_pairs(
+    pairs: Sequence[tuple[list[str], list[str]]], systems: int, threads: int | None
+) -> list[Edits]:
     """Return the edits of each (hypothesis, reference), by the cheaper of the two ways."""
     sizes = [(len(h), len(r)) for h, r in pairs if h != r]
     estimate = sum(_seconds(*size) for size in sizes)
     estimate += sum(_beam_seconds(*size) for size in sizes if min(size) > LONG)
     if systems * estimate >= COMPILED_FROM:
-        from mlkit.metrics.counting import beamed_edits
-
-        return beamed_edits(pairs)
+        return _compiled_edits(pairs, threads)
     edits = [edits_to(h, r) for h, r in pairs]
     beamed = [k for k, found in enumerate(edits) if found is None]
     chosen = [pairs[k] for k in beamed]
     if systems * sum(_beam_seconds(len(h), len(r)) for h, r in chosen) < COMPILED_FROM:
         by_hand = [edits_within_beam(h, r) for h, r in chosen]
     else:
-        from mlkit.metrics.counting import beamed_edits
-
-        by_hand = beamed_edits(chosen)
+        by_hand = list(_compiled_edits(chosen, threads))
     for k, found in zip(beamed, by_hand, strict=True):
         edits[k] = found
     return [found for found in edits if found is not None]
+
+
+def _compiled_edits(pairs: Sequence[tuple[list[str], list[str]]], threads: int | None) -> list[Edits]:
+    from mlkit.metrics.counting import beamed_edits
+    from mlkit.threads import thread_count
+
+    return beamed_edits(pairs, thread_count(threads))
 
 
 def _seconds(hypothesis: int, reference: int) -> float:

@@ -141,8 +141,10 @@ class _WordByWord:
 
 
 # [{-~[-` -&(-+:-@/] of mteval-v13a: all ASCII punctuation but ' , - .
-_SPACED = {code: f" {chr(code)} " for code in map(ord, '{|}~[\\]^_` !"#$%&()*+:;<=>?@/')}
-_ENTITIES = (("&quot;", '"'), ("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"))
+ALONE = '{|}~[\\]^_`!"#$%&()*+:;<=>?@/'
+_SPACED = {ord(character): f" {character} " for character in " " + ALONE}
+SKIPPED = "<skipped>"
+ENTITIES = (("&quot;", '"'), ("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"))
 
 
 def western_rules(text: str, *, possessive: bool = False) -> str:
@@ -160,9 +162,14 @@ def western_rules(text: str, *, possessive: bool = False) -> str:
 def replace_entities(text: str) -> str:
     """Replace the four XML entities that mteval knows, in its order."""
     if "&" in text:
-        for entity, character in _ENTITIES:
+        for entity, character in ENTITIES:
             text = text.replace(entity, character)
     return text
+
+
+def join_lines(text: str) -> str:
+    """Join what line ends divide, with or without a hyphen, as 13a does before anything else."""
+    return text.replace(SKIPPED, "").replace("-\n", "").replace("\n", " ") if "\n" in text else text
 
 
 class Mteval13a(_WordByWord):
@@ -172,14 +179,11 @@ class Mteval13a(_WordByWord):
 
     def _prepare(self, lines: Sequence[str]) -> Sequence[str]:
         if any("\n" in line for line in lines):  # only strings from Python can hold line ends
-            return [
-                line.replace("<skipped>", "").replace("-\n", "").replace("\n", " ") if "\n" in line else line
-                for line in lines
-            ]
+            return list(map(join_lines, lines))
         return lines
 
     def _tokens_of(self, words: list[str], edge: int) -> Iterable[Sequence[str]]:
-        text = replace_entities(" \n ".join(words).replace("<skipped>", ""))
+        text = replace_entities(" \n ".join(words).replace(SKIPPED, ""))
         return map(str.split, western_rules(f" {text} ").split("\n"))
 
 

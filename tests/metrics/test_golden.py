@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mlkit.errors import UsageError
+from mlkit.metrics import bleu, chrf
 from mlkit.metrics.score import signature_text, total
 from tests.metrics.data import GOLDEN, MODELS_FROM_ELSEWHERE, metric_of, rows_of, shown, text
 
@@ -36,6 +37,21 @@ def test_corpus(row: dict[str, str]) -> None:
     assert shown(totals) == row["verbose_or_stats"]
     assert repr(metric.score(totals).value) == row["score"]
     assert signature_text(metric.signature()) == row["signature"]
+
+
+BY_KERNELS = [
+    row
+    for row in CORPUS
+    if row["metric"] == "chrf" or row["options"] in ("-tok 13a", "-tok none", "-tok 13a -lc")
+]
+
+
+@pytest.mark.parametrize("row", BY_KERNELS, ids=_name)
+def test_corpus_by_kernels(row: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ways of large inputs, which these are too small for."""
+    monkeypatch.setattr(bleu, "LINES_FROM", 0)
+    monkeypatch.setattr(chrf, "COMPILED_FROM", 0)
+    test_corpus(row)
 
 
 @pytest.mark.parametrize("path", SEGMENTS, ids=lambda path: path.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from typing import Any
+from unittest import mock
 
 import pytest
 import sacrebleu.metrics as peer
@@ -60,6 +61,23 @@ def test_bleu(
         "effective_order": effective,
     }  # fmt: skip
     compare(Bleu(**options), peer.BLEU(**options), hypotheses, streams)
+
+
+@quick
+@given(corpora, st.integers(1, 2), st.sampled_from(["13a", "none"]), st.booleans(), st.booleans())
+def test_large_inputs(corpus: Any, references: int, tokenize: str, case: bool, whitespace: bool) -> None:
+    """The kernels that take over on large inputs."""
+    hypotheses, streams = split(corpus, references)
+    with (
+        mock.patch("mlkit.metrics.bleu.LINES_FROM", 0),
+        mock.patch("mlkit.metrics.chrf.COMPILED_FROM", 0),
+        mock.patch("mlkit.metrics.ter.COMPILED_FROM", 0),
+    ):
+        settings = {"tokenize": tokenize, "lowercase": case}
+        compare(Bleu(**settings), peer.BLEU(**settings), hypotheses, streams)
+        settings = {"lowercase": case, "whitespace": whitespace, "word_order": 2 * case}
+        compare(Chrf(**settings), peer.CHRF(**settings), hypotheses, streams)
+        compare(Ter(case_sensitive=case), peer.TER(case_sensitive=case), hypotheses, streams)
 
 
 @quick

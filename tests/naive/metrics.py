@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -22,6 +23,17 @@ def clipped_matches(
             sum(min(count, max((o[gram] for o in others), default=0)) for gram, count in own.items())
         )
     return found
+
+
+def mteval_tokens(line: str) -> list[str]:
+    """Return the tokens of a line by the rules of mteval-v13a, as they are written down."""
+    line = line.replace("<skipped>", "").replace("-\n", "").replace("\n", " ")
+    for entity, character in (("&quot;", '"'), ("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">")):
+        line = line.replace(entity, character)
+    line = re.sub(r"([{-~[-` -&(-+:-@/])", r" \1 ", f" {line} ")
+    line = re.sub(r"([^0-9])([.,])", r"\1 \2 ", line)
+    line = re.sub(r"([.,])([^0-9])", r" \1 \2", line)
+    return re.sub(r"([0-9])(-)", r"\1 \2 ", line).split()
 
 
 def edit_distance(left: Sequence[object], right: Sequence[object]) -> int:
