@@ -28,14 +28,15 @@ run() {
     wait "$child" || status=$?
     while kill -0 "$child" 2>/dev/null; do status=0; wait "$child" || status=$?; done
     [ "$status" != 0 ] || return 0
-    [ "$status" != 137 ] || reason=" (killed: out of memory?)"
     # 143 without a reason: cancelled, or put back into the queue
-    [ "$status$reason" = 143 ] || echo "$what: exit $status$reason; $log says why" | tee -a FAILED >&2
+    [ -z "$stopped" ] && [ "$status$reason" != 143 ] || exit 143
+    [ "$status" != 137 ] || reason=" (killed: out of memory?)"
+    echo "$what: exit $status$reason${SLURM_JOB_ID:+; $log says why}" | tee -a FAILED >&2
     exit "$status"
 }
-reason= child=
+reason= stopped= child=
 trap 'reason=" (its time is nearly over)"; kill -TERM $child 2>/dev/null || exit 138' USR1
-trap 'kill -TERM $child 2>/dev/null || exit 143' TERM INT
+trap 'stopped=1; kill -TERM $child 2>/dev/null || exit 143' TERM INT
 """
 
 
@@ -66,9 +67,9 @@ def scripts(plan: Plan, settings: Settings) -> dict[str, str]:
 
 def write_scripts(plan: Plan, settings: Settings) -> None:
     """Write the scripts into the plan's folder, and make the folder of the logs: Slurm does not."""
+    texts = scripts(plan, settings)
     folder = Path(plan.folder)
     (folder / "log").mkdir(parents=True, exist_ok=True)
-    texts = scripts(plan, settings)
     for path in folder.iterdir():
         if _OURS.fullmatch(path.name) and path.name not in texts:
             path.unlink()  # of another plan for the same target
@@ -92,6 +93,7 @@ def _job_script(plan: Plan, job: Job, settings: Settings) -> str:
         *(f"#SBATCH {option}" for option in _sbatch_options(plan, job, settings, log)),
         *settings.setup,  # before `set`, which modules and environments do not always stand
         "set -euo pipefail",
+        "unset MLKIT_CLUSTER MLKIT_PROCESSES  # of the one who submits; a task is one process",
         f'export MLKIT_THREADS="${{SLURM_CPUS_PER_TASK:-{job.threads}}}"',
         f'what="{what}" log={_quoted(log)}{"-$SLURM_ARRAY_TASK_ID" if job.shards else ""}.log',
         RUN.replace("FAILED", _quoted(f"{plan.folder}/failed.txt")).rstrip("\n"),

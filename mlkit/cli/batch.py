@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from mlkit.cli import config, options
@@ -51,7 +52,7 @@ class Sharded(Command):
     def __init__(self, kind: Any, count: Any, merge: Any) -> None:
         self.kind, self.count, self.merge = kind, count, merge
         declared = Deferred("batch", Entry("mlkit.cli.batch_options", "", "")).load()
-        parameters = [_required(parameter) for parameter in _own(count)]
+        parameters = [_as_in_a_batch(parameter) for parameter in _own(count)]
         extra = [parameter for parameter in declared.params if parameter.name not in config.COMMON]
         super().__init__(
             name=count.name, params=[*parameters, *extra], callback=self.run, short_help=count.get_short_help_str(100),
@@ -80,6 +81,9 @@ class Sharded(Command):
         )
         lists = {name: tuple(values[name] or ()) for name in ("sbatch", "merge_sbatch", "setup")}
         write_scripts(plan, Settings(**lists, at_once=values["at_once"], keep_parts=values["keep_parts"]))
+        for name in stages[-1].inputs:
+            if not Path(name).exists():
+                out.warn(f"{name} does not exist (yet)")
         jobs = ", ".join(job.name + (f" ({job.shards} tasks)" if job.shards else "") for job in plan.jobs)
         out.words(f"{plan.folder}: scripts of {jobs}; logs will be in {plan.folder}/log")
         if values["submit"]:
@@ -154,11 +158,16 @@ def _is_running(parameter: Any) -> bool:
     return getattr(parameter, "rich_help_panel", None) == options.RUN
 
 
-def _required(parameter: Any) -> Any:
-    """Return a parameter as a batch has it: files must be named."""
-    if parameter.name == "output":
-        parameter = copy.copy(parameter)
+def _as_in_a_batch(parameter: Any) -> Any:
+    """Return a parameter as a batch has it: files must be named, and a task has one CPU unless told."""
+    parameter = copy.copy(parameter)
+    if _is_argument(parameter):
+        parameter.required, parameter.help, parameter.show_default = True, "Files or folders.", False
+    elif parameter.name == "output":
         parameter.required, parameter.default, parameter.show_default = True, None, False
+        parameter.help = "The result: what the merge writes."
+    elif parameter.name == "threads":
+        parameter.help, parameter.show_default = "CPUs and threads of a task.", "1"
     return parameter
 
 
@@ -196,14 +205,19 @@ def _file(name: str) -> str:
 
 
 def _start(script: str, folder: str, *arguments: str) -> None:
+    import os
     import shutil
     import subprocess
+    import sys
 
     if not arguments and shutil.which("sbatch") is None:
         raise MlkitError("sbatch is not installed here", hint=f"run {script} where it is, or use --local N")
-    done = subprocess.run(["bash", script, *arguments])
+    environment = dict(os.environ)
+    if shutil.which("mlkit") is None:  # called by its path: the jobs find it too
+        environment["PATH"] = f"{environment.get('PATH', '')}:{Path(sys.executable).parent}"
+    done = subprocess.run(["bash", script, *arguments], env=environment)
     if done.returncode:
-        hint = f"{folder}/failed.txt and {folder}/log say why" if arguments else None
+        hint = f"{folder}/failed.txt names the tasks that failed" if arguments else None
         raise MlkitError(f"{script} ended with exit code {done.returncode}", hint=hint)
 
 
