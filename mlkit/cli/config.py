@@ -51,11 +51,18 @@ def read_config(path: str, parameters: Iterable[Any], command: str) -> dict[str,
     if not isinstance(loaded, dict):
         raise DataError("a configuration file is a mapping of options to values", path=path)
     known = option_names(parameters)
+    other = {  # --lr beside --learning-rate, --optimizer beside --optimiser
+        name.lstrip("-"): parameter
+        for parameter in known.values()
+        for name in getattr(parameter, "opts", ())
+        if name.startswith("--")
+    }
     values: dict[str, Any] = {}
     for key, value in loaded.items():
-        parameter = known.get(str(key).replace("_", "-"))
+        name = str(key).replace("_", "-")
+        parameter = known.get(name) or other.get(name)
         if parameter is None:
-            close = difflib.get_close_matches(str(key).replace("_", "-"), known, n=1)
+            close = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
             raise UsageError(f"{path}: {command} has no option {str(key)!r}{hint}")
         values[parameter.name] = value

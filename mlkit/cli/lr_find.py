@@ -120,6 +120,7 @@ def lr_find(
     from mlkit.formats.streams import write_text
     from mlkit.lr_find import RULES, suggest
     from mlkit.lr_find.report import COLUMNS, figure, table_rows, warning
+    from mlkit.lr_find.rules import rounded
     from mlkit.plots import save, to_text
 
     if print_rule is not None and print_rule not in RULES:
@@ -141,7 +142,7 @@ def lr_find(
     if note:
         out.warn(note)
     if print_rule is not None:
-        out.line(f"{next(s.rate for s in suggestions if s.rule == print_rule):.10g}")
+        out.line(repr(rounded(next(s.rate for s in suggestions if s.rule == print_rule))))
     elif json:
         _json(suggestions, curves, {"source": context.obj or command or source, **settings})
     else:

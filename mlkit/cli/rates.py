@@ -35,6 +35,7 @@ class Choice:
             from mlkit.checkpoint import checkpoint_settings
 
             self.rate = float(checkpoint_settings(str(checkpoint))[setting])
+            out.words(f"learning rate {self.rate:.3g}, that of the checkpoint")
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -154,6 +154,11 @@ def suggest(curves: list[Curve]) -> list[Suggestion]:
     return suggestions
 
 
+def rounded(rate: float) -> float:
+    """Return a rate to six digits: as it is printed, and as ``--lr auto`` takes it."""
+    return float(f"{rate:.6g}")
+
+
 def check(curve: Curve) -> None:
     """Raise `DataError` where a curve says nothing: too few points, no number from the start, flat."""
     hint = "start at a smaller rate, or take more steps"

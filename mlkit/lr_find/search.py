@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from mlkit.errors import DataError
 from mlkit.lr_find.curve import BETA, DIVERGE, Curve, Schedule, record, rising_rates
 from mlkit.lr_find.report import warning
-from mlkit.lr_find.rules import suggest
+from mlkit.lr_find.rules import rounded, suggest
 from mlkit.progress import Progress, Report, silent
 from mlkit.sweep import Point, Sweep
 
@@ -55,7 +55,7 @@ def choose(
         suggestions = suggest([curve])
     except DataError as fault:
         raise DataError(f"no rate found: {fault}", hint="give a rate with --lr") from None
-    rate = next(found.rate for found in suggestions if found.rule == rule)
+    rate = rounded(next(found.rate for found in suggestions if found.rule == rule))
     say(f"learning rate {rate:.3g}, by the rule {rule!r} of a range test of {len(curve)} steps")
     if note := warning(suggestions):
         warn(note)
