@@ -14,7 +14,8 @@ from mlkit.bpe.model import Kind
 from mlkit.bpe.plain import WORDS
 from mlkit.bpe.text import Piece
 from mlkit.errors import UsageError
-from mlkit.formats.streams import Errors, PathLike
+from mlkit.formats.streams import Errors, PathLike, expand_sources
+from mlkit.formats.text_parts import input_size
 from mlkit.formats.word_counts import Count, add_sorted
 from mlkit.progress import Progress, Report, silent
 
@@ -34,7 +35,7 @@ def count_words(
     weights: Sequence[int] = (),
     threads: int = 1,
     errors: Errors = "strict",
-    shard: tuple[int, int] = (0, 1),
+    shard: tuple[int, int] | None = None,
     memory: int | None = None,
     tmp_dir: str | None = None,
     progress: Progress = silent,
@@ -44,14 +45,18 @@ def count_words(
     `memory` bounds the tables in bytes: when they reach it, their sorted content goes to a file in `tmp_dir`.
     Raises `DataError` for invalid UTF-8.
     """
-    factors = list(weights) or [1] * len(sources)
-    if len(factors) != len(sources):
-        raise UsageError(f"{len(factors)} weights for {len(sources)} files")
-    stream = texts.pieces(sources, errors=errors, lossless=kind == "bytes", shard=shard, chunk_bytes=1 << 20)
+    files = expand_sources(sources)
+    factors = list(weights) or [1] * len(files)
+    if len(factors) != len(files):
+        raise UsageError(f"{len(factors)} weights for {len(files)} files")
+    total = input_size(files, shard)
+    stream = texts.pieces(files, errors=errors, lossless=kind == "bytes", shard=shard, chunk_bytes=1 << 20)
     taken, small = texts.split_small(stream, SMALL)
     if small:
         return _count_plain(taken, kind, factors)
-    return _count_fast(itertools.chain(taken, stream), kind, factors, threads, memory, tmp_dir, progress)
+    return _count_fast(
+        itertools.chain(taken, stream), kind, factors, threads, memory, tmp_dir, total, progress
+    )
 
 
 class Counts:
@@ -195,6 +200,7 @@ def _count_fast(
     threads: int,
     memory: int | None,
     tmp_dir: str | None,
+    total: int | None,
     progress: Progress,
 ) -> Counts:
     import queue
@@ -223,7 +229,7 @@ def _count_fast(
     done = 0
     for size in map_chunks(count, pieces, threads):
         done += size
-        progress(Report("counting words", done, unit="bytes"))
+        progress(Report("counting words", done, total, "B"))
     return Counts(tables=tables, spills=spills)
 
 

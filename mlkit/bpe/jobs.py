@@ -131,7 +131,7 @@ def count_job(
     kind: str,
     *,
     weights: str | None = None,
-    shard: tuple[int, int] = (0, 1),
+    shard: tuple[int, int] | None = None,
     errors: str = "strict",
     memory: int | None = None,
     tmp_dir: str | None = None,

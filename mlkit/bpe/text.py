@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mlkit.formats.streams import Errors, PathLike, display_name, invalid_utf8, is_standard, open_input
+from mlkit.formats.text_parts import Part, input_parts, lines_before
 
 CHUNK = 4 << 20
 _BOM = b"\xef\xbb\xbf"
@@ -30,33 +31,31 @@ def pieces(
     lossless: bool = False,
     document: bool = False,
     chunk_bytes: int = CHUNK,
-    shard: tuple[int, int] = (0, 1),
+    shard: tuple[int, int] | None = None,
 ) -> Iterator[Piece]:
     """Yield the texts of files ("-" is stdin) in pieces of about `chunk_bytes` that end behind a newline.
 
     `lossless` keeps a BOM and every \\r; else a BOM at the start and a \\r before \\n are dropped. `document` cuts
-    before white space instead (newlines are text), at a place where no token can lie. `shard` (i, n), i from 0, keeps
-    the pieces i, i + n, ... of 1 MiB: the shards together are the whole.
+    before white space instead (newlines are text), at a place where no token can lie. `shard`: read a part of the
+    input, see `text_parts.input_parts`; its pieces count lines and bytes from their part's start.
     """
-    index, count = shard
-    if count > 1:
-        chunk_bytes = 1 << 20
-    number = 0
-    for source, path in enumerate(sources):
-        for piece in _of_file(path, source, chunk_bytes, document, lossless):
-            number += 1
-            if (number - 1) % count == index:
-                yield _checked(piece, errors)
+    for part in input_parts(sources, shard):
+        for piece in _of_part(part, chunk_bytes, document, lossless):
+            yield _checked(piece, errors, part)
 
 
-def _of_file(path: PathLike, source: int, size: int, document: bool, lossless: bool) -> Iterator[Piece]:
-    name, line, offset = display_name(path), 1, 0
-    stream = open_input(path)
+def _of_part(part: Part, size: int, document: bool, lossless: bool) -> Iterator[Piece]:
+    name, source, line, offset = display_name(part.path), part.source, 1, 0
+    stream = open_input(part.path)
     try:
+        if part.start:
+            stream.seek(part.start)
+        left = None if part.stop is None else part.stop - part.start
         carry: list[bytes] = []
-        first = True
+        first = part.start == 0
         while True:
-            data = stream.read(size)
+            data = stream.read(size if left is None else min(size, left))
+            left = None if left is None else left - len(data)
             if first and not lossless and data.startswith(_BOM):
                 data = data[len(_BOM) :]
             first = False
@@ -74,7 +73,7 @@ def _of_file(path: PathLike, source: int, size: int, document: bool, lossless: b
         if rest := b"".join(carry):
             yield Piece(name, source, line, offset, _ends(rest, lossless))
     finally:
-        if not is_standard(path):
+        if not is_standard(part.path):
             stream.close()
 
 
@@ -97,7 +96,7 @@ def _document_cut(data: bytes) -> int:
             return at
 
 
-def _checked(piece: Piece, errors: Errors) -> Piece:
+def _checked(piece: Piece, errors: Errors, part: Part) -> Piece:
     text = piece.text
     if text.isascii():
         return piece
@@ -107,7 +106,7 @@ def _checked(piece: Piece, errors: Errors) -> Piece:
     except UnicodeDecodeError as error:
         if errors == "strict":
             before = text[: error.start]
-            line = piece.line + before.count(b"\n")
+            line = piece.line + before.count(b"\n") + lines_before(part.path, part.start)
             byte = error.start - (before.rfind(b"\n") + 1)
             raise invalid_utf8(piece.name, line, byte + 1) from None
     if errors == "replace":

@@ -190,7 +190,7 @@ def count(
         else:
             words = jobs.count_job(
                 files or ["-"], output, kind, weights=weights,
-                shard=(0, 1) if shard is None else options.shard(shard), errors=errors.value, memory=bound,
+                shard=None if shard is None else options.shard(shard), errors=errors.value, memory=bound,
                 tmp_dir=tmp_dir, threads=threads, progress=report,
             )  # fmt: skip
     out.words(f"{words:,} distinct words")

@@ -28,6 +28,7 @@ from mlkit.errors import DataError, ModelError, UsageError
 from mlkit.formats import kernels_corpus as kernels
 from mlkit.formats.streams import Errors, PathLike, expand_sources, is_standard, open_output
 from mlkit.formats.text_chunks import Chunk, Places, clean, text_chunks
+from mlkit.formats.text_parts import input_size
 from mlkit.formats.vocabulary import Vocabulary, raw
 from mlkit.formats.word_counter import CounterGroup, Table, sum_of
 from mlkit.progress import Progress, Report, silent
@@ -153,7 +154,7 @@ def build_vocabulary(
     """Count the words of texts; sorted by descending count, then by bytes.
 
     sources: files, folders, "-" for stdin. memory: bytes for the whole process; tables that would exceed it go to
-    `tmp_dir`. shard: (index, number) of the part of the input to count, see `text_chunks.input_parts`.
+    `tmp_dir`. shard: (index, number) of the part of the input to count, see `text_parts.input_parts`.
 
     Raises `DataError` for invalid UTF-8 (errors="strict"), `UsageError` for too little memory.
     """
@@ -290,7 +291,7 @@ def _read(
     shard: tuple[int, int] | None = None,
 ) -> list[tuple[int, int]]:
     """Tokenise texts; write ids to `stage` and return the (generation, number of ids) of its pieces."""
-    total = _total_bytes(sources)
+    total = input_size(sources, shard)
     done = 0
     pieces: list[tuple[int, int]] = []
     places = Places()

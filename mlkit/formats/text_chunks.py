@@ -5,24 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from mlkit.errors import UsageError
 from mlkit.formats import kernels_corpus as kernels
-from mlkit.formats.streams import (
-    Errors,
-    PathLike,
-    compression_of,
-    display_name,
-    expand_sources,
-    invalid_utf8,
-    is_standard,
-    open_input,
-)
+from mlkit.formats.streams import Errors, PathLike, display_name, invalid_utf8, is_standard, open_input
+from mlkit.formats.text_parts import Part, input_parts, lines_before
 
 CHUNK = 1 << 20
 PADDING = 16
@@ -42,59 +32,6 @@ class Chunk:
     tail: int = 0  # bytes after the last newline
     read: int = 0  # bytes of input
     start: int = 0  # where in the file reading began
-
-
-@dataclass(frozen=True)
-class Part:
-    """A file, or the lines of it that begin in bytes [start, stop)."""
-
-    path: str
-    start: int = 0
-    stop: int | None = None
-
-
-def input_parts(sources: Sequence[PathLike], shard: tuple[int, int] | None = None) -> list[Part]:
-    """Return what to read: all files that `sources` name, or shard `(index, number of shards)` of them.
-
-    The files are laid end to end and cut into equal shards of bytes; a line belongs to the shard in which it begins,
-    and a compressed file is not cut. Raises `UsageError` for a shard of a pipe.
-    """
-    paths = expand_sources(sources)
-    if shard is None:
-        return [Part(path) for path in paths]
-    sizes = []
-    for path in paths:
-        if not is_standard(path):
-            sizes.append(Path(path).stat().st_size)
-        if is_standard(path) or not Path(path).is_file():
-            raise UsageError(f"{display_name(path)}: --shard needs files; a pipe cannot be cut")
-    index, count = shard
-    first, last = sum(sizes) * index // count, sum(sizes) * (index + 1) // count
-    parts, begin = [], 0
-    for path, size in zip(paths, sizes, strict=True):
-        start, stop = max(first - begin, 0), min(last - begin, size)
-        whole = first <= begin < last
-        begin += size
-        if start == 0 and stop == size:
-            parts.append(Part(path))
-        elif start < stop or whole:
-            with open(path, "rb") as file:
-                packed = compression_of(file.read(8)) is not None
-                if packed and whole:
-                    parts.append(Part(path))
-                elif not packed:
-                    parts.append(Part(path, _line_start(file, start), _line_start(file, stop)))
-    return parts
-
-
-def _line_start(file: BinaryIO, position: int) -> int:
-    """Return where the first line that begins at `position` or later begins."""
-    if position:
-        file.seek(position - 1)
-        while (piece := file.readline(CHUNK)) and not piece.endswith(b"\n"):
-            pass
-        return file.tell()
-    return 0
 
 
 def text_chunks(
@@ -211,7 +148,7 @@ class Places:
             before = chunk.data[: chunk.invalid].tobytes()
             lines = before.count(b"\n")
             column = chunk.invalid - (before.rfind(b"\n") + 1) + (0 if lines else self.column)
-            line = self.line + lines + _lines_before(chunk)
+            line = self.line + lines + lines_before(chunk.name, chunk.start)
             raise invalid_utf8(chunk.name, line, column + 1)
         if chunk.final:
             self.line, self.column = 1, 0
@@ -220,13 +157,3 @@ class Places:
         if chunk.newlines:
             self.column = 0
         self.column += chunk.tail
-
-
-def _lines_before(chunk: Chunk) -> int:
-    """Count the lines before the part of the file that is read."""
-    lines = 0
-    if chunk.start:
-        with open(chunk.name, "rb") as file:
-            for first in range(0, chunk.start, CHUNK):
-                lines += file.read(min(CHUNK, chunk.start - first)).count(b"\n")
-    return lines

@@ -14,6 +14,7 @@ from mlkit.formats import kernels_lm as kernels
 from mlkit.formats.lm_words import BEGIN_NAME, END_NAME, power_of_two
 from mlkit.formats.streams import Errors, PathLike
 from mlkit.formats.text_chunks import Chunk, Places, clean, replace, text_chunks
+from mlkit.formats.text_parts import input_size
 from mlkit.ngram.shelf import Shelf, Shelves
 from mlkit.progress import Progress, Report, silent
 from mlkit.threads import map_chunks
@@ -139,6 +140,7 @@ def number_text(
         found = _take_weights(chunk) if weighted and chunk.invalid < 0 else np.empty(0)
         return _number_piece(chunk, found)
 
+    total = input_size(sources, shard)
     chunks = text_chunks(sources, whole_lines=True, chunk_bytes=chunk_bytes, shard=shard)
     for piece in map_chunks(number, chunks, threads):
         if not skip_symbols:
@@ -150,7 +152,7 @@ def number_text(
         weight += float(piece.weights.sum())
         sentences += len(piece.ids) - int(piece.counts.sum())
         done += piece.chunk.size
-        progress(Report("Reading", done / 1e6, None, "MB"))
+        progress(Report("Reading", done, total, "B"))
     names, counts = words.content()
     return NumberedText(names, counts, blocks, weights, maps, sentences, weighted, weight)
 
