@@ -1,0 +1,79 @@
+"""How long a counting job and its merge tree take on paper: a simulation from measured rates.
+
+Every worker counts shards; then levels of merges of eight parts, each level waiting for the one before; then one merge
+of at most eight parts in the client, which writes the target. Parts grow slower than their text, as Heaps' law has
+it: the bytes of a part are `factor * text ** exponent`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from mlkit.cluster.shards import FAN_IN, LARGEST
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Bytes per second: of text that a worker counts, of parts that a merge reads, of a node's and all disk traffic."""
+
+    count: float
+    merge: float
+    factor: float
+    exponent: float
+    node: float = 1e9
+    disk: float = 10e9
+
+    def part(self, text: float) -> float:
+        """Return the bytes of the part that `text` bytes of text give."""
+        return self.factor * math.pow(text, self.exponent)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage of the job: how many tasks, seconds, bytes that go over the network, bytes of its parts on disk."""
+
+    name: str
+    tasks: int
+    seconds: float
+    traffic: float
+    parts: float
+
+
+def law(small: tuple[float, float], large: tuple[float, float]) -> tuple[float, float]:
+    """Return (factor, exponent) of the growth of parts from two measured pairs (text bytes, part bytes)."""
+    exponent = math.log(large[1] / small[1]) / math.log(large[0] / small[0])
+    return large[1] / math.pow(large[0], exponent), exponent
+
+
+def simulate(text: float, workers: int, rates: Rates, shard: float = LARGEST) -> list[Step]:
+    """Return the stages of counting `text` bytes with `workers` workers in shards of about `shard` bytes."""
+    shards = max(2 * workers, math.ceil(text / shard))
+    each = text / shards
+    size = rates.part(each)
+    rounds = math.ceil(shards / workers)
+    traffic = text + shards * size
+    steps = [
+        Step(
+            "count", shards,
+            max(rounds * max(each / rates.count, (each + size) / rates.node), traffic / rates.disk),
+            traffic, shards * size,
+        )
+    ]  # fmt: skip
+    level = 1
+    while shards > FAN_IN:
+        groups = math.ceil(shards / FAN_IN)
+        each = text / groups
+        merged = rates.part(each)
+        steps.append(_merge(f"merge, level {level}", groups, shards * size, merged, workers, rates))
+        shards, size, level = groups, merged, level + 1
+    steps.append(_merge("last merge, in the client", 1, shards * size, rates.part(text), 1, rates))
+    return steps
+
+
+def _merge(name: str, groups: int, read: float, merged: float, workers: int, rates: Rates) -> Step:
+    traffic = read + groups * merged
+    one = max(read / groups / rates.merge, traffic / groups / rates.node)
+    return Step(
+        name, groups, max(math.ceil(groups / workers) * one, traffic / rates.disk), traffic, groups * merged
+    )
