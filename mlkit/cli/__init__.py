@@ -16,7 +16,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run mlkit and exit: 0 done, 1 bad data or system, 2 usage, 128 + N for a signal N."""
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGUSR1, _stop)
-    code = run(sys.argv[1:] if arguments is None else list(arguments))
+    try:
+        code = run(sys.argv[1:] if arguments is None else list(arguments))
+    except Stopped as stopped:  # while the command was still being imported
+        code = 128 + stopped.signal_number
+    except KeyboardInterrupt:
+        code = 130
     if code == 128 + signal.SIGPIPE:
         # end as any C tool does whose reader has gone: killed by the signal, without a word
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)

@@ -233,6 +233,16 @@ def test_signals_end_with_their_code_and_no_traceback(
     assert sorted(os.listdir(tmp_path)) == ["c"]
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_while_the_command_is_imported(number: int) -> None:
+    code = (
+        f"import os, mlkit.cli as c; c.run = lambda words: os.kill(os.getpid(), {number:d}) or 0; c.main([])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True)
+    assert done.returncode == 128 + number
+    assert done.stderr == b""
+
+
 def test_kill_9_leaves_a_usable_checkpoint(
     training: subprocess.Popen[bytes], tmp_path: Path, text: Path
 ) -> None:
