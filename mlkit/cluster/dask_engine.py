@@ -130,7 +130,7 @@ def _slurm(distributed: Any, cluster: str, folder: str) -> DaskEngine:
         made = SLURMCluster(**settings)
     except (TypeError, ValueError) as error:
         raise DataError(str(error).splitlines()[0], path=cluster.partition(":")[2]) from None
-    made.scale(workers)
+    made.adapt(minimum=workers, maximum=workers)  # a job that is lost is submitted again
     client = distributed.Client(made)
     return DaskEngine(client, made, workers, folder, local=False)
 

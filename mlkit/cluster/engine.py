@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from mlkit.cluster.tasks import Function, Outcome, fault_of, part_done
-from mlkit.errors import UsageError
+from mlkit.errors import MlkitError, UsageError
 from mlkit.progress import Progress, Report, silent
+from mlkit.version import __version__
 
 RETRIES = 2
 POLL = 0.2  # seconds between two looks at the workers
@@ -64,9 +65,14 @@ class Engine(ABC):
 
         def look() -> None:
             running = sum(part_done(notes[number]) for number in range(len(notes)) if number not in values)
-            progress(Report(tasks.stage, len(values) + running, len(notes), ""))
+            progress(Report(tasks.stage, len(values) + running, len(notes), "tasks"))
 
         for number, outcome in self.outcomes(tasks, notes, look):
+            if outcome.version != __version__:
+                raise MlkitError(
+                    f"a worker runs mlkit {outcome.version}, this is {__version__}",
+                    hint="install the same version everywhere: another one may give other bytes",
+                )
             if outcome.fault is not None:
                 raise fault_of(outcome, tasks.names[number])
             values[number] = outcome.value

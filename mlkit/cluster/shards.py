@@ -63,14 +63,14 @@ def counted_parts(
     parts = [engine.file(f"part-0-{index}{job.suffix}") for index in range(count)]
     shards = [(job, (index, count), part) for index, part in enumerate(parts)]
     names = [f"shard {index + 1}/{count}" for index in range(count)]
-    engine.run(Tasks(_map, shards, names, "counting"), progress)
+    engine.run(Tasks(_map, shards, names, "counting shards"), progress)
     level = 1
     while len(parts) > FAN_IN:
         groups = [parts[first : first + FAN_IN] for first in range(0, len(parts), FAN_IN)]
         parts = [engine.file(f"part-{level}-{index}{job.suffix}") for index in range(len(groups))]
         merges = [(job, group, part) for group, part in zip(groups, parts, strict=True)]
         names = [f"merge {index + 1}/{len(groups)} of level {level}" for index in range(len(groups))]
-        engine.run(Tasks(_merge, merges, names, "merging"), progress)
+        engine.run(Tasks(_merge, merges, names, "merging parts"), progress)
         for path in itertools.chain.from_iterable(groups):
             Path(path).unlink(missing_ok=True)
         level += 1

@@ -10,13 +10,14 @@ import os
 import struct
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mlkit import errors
 from mlkit.errors import DataError, MlkitError
 from mlkit.progress import Progress, Report
+from mlkit.version import __version__
 
 Function = Callable[[Any, Progress], Any]
 
@@ -26,10 +27,11 @@ _INTERVAL = 0.2  # seconds between two notes of progress
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a task: its value, or the fault that ended it."""
+    """What became of a task: its value, or the fault that ended it; and the version of mlkit that ran it."""
 
     value: Any = None
     fault: dict[str, Any] | None = None
+    version: str = field(default_factory=lambda: __version__)
 
 
 def run_task(function: Function, item: Any, note: str) -> Outcome:

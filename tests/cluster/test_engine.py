@@ -92,6 +92,15 @@ def test_progress_is_noted_in_a_file_that_may_be_missing_or_damaged(tmp_path: Pa
     assert part_done(str(note)) == 0.0
 
 
+def test_a_worker_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlkit.cluster.engine.__version__", "99.0")
+    with (
+        pytest.raises(MlkitError, match=r"a worker runs mlkit .*, this is 99\.0"),
+        open_engine(processes=1) as engine,
+    ):
+        engine.run(Tasks(work.square, [1], names(1)))
+
+
 class Here(Engine):
     """Tasks run here, the last one first: the order of arrival must not matter."""
 
