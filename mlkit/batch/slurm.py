@@ -30,6 +30,7 @@ run() {
     [ "$status" != 0 ] || return 0
     # 143 without a reason: cancelled, or put back into the queue
     [ -z "$stopped" ] && [ "$status$reason" != 143 ] || exit 143
+    [ -z "$reason" ] || status=138
     [ "$status" != 137 ] || reason=" (killed: out of memory?)"
     echo "$what: exit $status$reason${SLURM_JOB_ID:+; $log says why}" | tee -a FAILED >&2
     exit "$status"
@@ -153,9 +154,9 @@ def _merge(plan: Plan, job: Job, settings: Settings) -> list[str]:
 
 
 def _nothing_to_do(result: str, inputs: str) -> list[str]:
-    """End the script where `result` exists and no input is newer: files appear whole, so it is complete."""
+    """End the script where `result` exists and no input was changed or moved later: a file that exists is complete."""
     return [
-        f'if [ -e {result} ] && [ -z "$(find -L {inputs} -newer {result} -print -quit)" ]; then',
+        f'if [ -e {result} ] && [ -z "$(find -L {inputs} -cnewer {result} -print -quit)" ]; then',
         '    echo "$what: done already"',
         "    exit 0",
         "fi",

@@ -73,7 +73,7 @@ def test_a_task_put_back_into_the_queue_is_repeated(queue: Queue) -> None:
     [
         ("echo no space left >&2; exit 1", None, "exit 1;"),
         ("kill -KILL $$", None, "exit 137 (killed: out of memory?);"),
-        ("exec sleep 100", "USR1", "exit 143 (its time is nearly over);"),
+        ("exec sleep 100", "USR1", "exit 138 (its time is nearly over);"),
     ],
     ids=["fails", "is killed", "is too slow"],
 )
