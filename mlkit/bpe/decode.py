@@ -7,20 +7,21 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from functools import cache
+from functools import cache, cached_property
+from itertools import accumulate, chain, pairwise
 from typing import Any
 
 from mlkit.bpe import text as texts
-from mlkit.bpe.alphabet import byte_characters
+from mlkit.bpe.alphabet import byte_characters, to_bytes
 from mlkit.bpe.encode import load_foreign
-from mlkit.bpe.model import SPACE, SUFFIX, BpeModel, token_bytes
+from mlkit.bpe.model import SPACE, SUFFIX, BpeModel
 from mlkit.bpe.options import Options
 from mlkit.bpe.text import Piece
 from mlkit.errors import DataError, UsageError
 from mlkit.formats.streams import Errors, PathLike, display_name, open_input
 
-# so many bytes of ids or pieces are decoded in plain Python before kernels are worth loading
-SMALL = 1 << 20
+# up to so many bytes of ids or pieces are decoded in plain Python: loading kernels takes as long
+SMALL = 3 << 20
 _CHUNK = 1 << 20
 
 
@@ -28,10 +29,11 @@ class Decoder:
     """Decode what `Encoder` wrote with the same model and options (`output` and `marker` matter).
 
     Byte-level models give back the very bytes; models of characters give words with single spaces between them,
-    and metaspace models lose one space at the start of a line.
+    and metaspace models lose one space at the start of a line. The same bytes come out for any number of `threads`.
     """
 
-    def __init__(self, model: BpeModel, options: Options | None = None) -> None:
+    def __init__(self, model: BpeModel, options: Options | None = None, *, threads: int = 1) -> None:
+        self.threads = threads
         self.model, self.options = model, options or Options()
         self.options.check(model)
         if model.kind == "chars" and not model.suffix and self.options.output != "pieces":
@@ -57,29 +59,31 @@ class Decoder:
 
     def decode_pieces(self, stream: Iterator[Piece]) -> Iterator[bytes | memoryview]:
         """Yield the text of pieces of encoded lines."""
-        decode = self._decoder(True)
-        done = 0
-        for piece in stream:
-            if done <= SMALL < done + len(piece.text):
-                decode = self._decoder(False)
-            done += len(piece.text)
-            yield decode(piece)
+        taken, small = texts.split_small(stream, SMALL)
+        pieces = chain(taken, stream)
+        if small:
+            yield from map(self._decoder(True), pieces)
+            return
+        from mlkit.threads import map_chunks
+
+        yield from map_chunks(self._decoder(False), pieces, self.threads)
 
     def _decoder(self, small: bool) -> Callable[[Piece], bytes | memoryview]:
         if self._foreign is not None:
             return self._decode_foreign
         if self.options.output != "pieces":
-            return self._ids if small else _FastIds(self.model, self._table()).decode
+            return self._ids if small else _FastIds(self.model).decode
         if self.model.kind == "bytes":
             return self._byte_pieces if small else _FastBytePieces(self.options.marker == SPACE).decode
         return self._word_pieces
 
     # ids
 
-    def _table(self) -> dict[int, bytes]:
-        return {
-            number: token_bytes(self.model, token, number) for token, number in self.model.vocabulary.items()
-        }
+    @cached_property
+    def _spelled(self) -> dict[bytes, bytes]:
+        """The text of every id, as it is written."""
+        table = token_table(self.model)
+        return dict(zip(" ".join(map(str, table)).encode().split(b" "), table.values(), strict=True))
 
     @property
     def _strip(self) -> tuple[bool, bool]:
@@ -93,11 +97,11 @@ class Decoder:
         return line[:-1] if last and line.endswith(b" ") else line
 
     def _ids(self, piece: Piece) -> bytes:
-        table = self.__dict__.setdefault("_spelled", {str(n).encode(): t for n, t in self._table().items()})
+        table = self._spelled
         if self.model.kind == "bytes":
             with suppress(KeyError):
                 parts = piece.text.replace(b"\n", b" \n ").split(b" ")
-                return b"".join(map({**table, b"\n": b"\n", b"": b""}.__getitem__, parts))
+                return b"".join(map((table | {b"\n": b"\n", b"": b""}).__getitem__, parts))
         out = []
         for number, line in enumerate(piece.text.split(b"\n"), piece.line):
             try:
@@ -108,7 +112,7 @@ class Decoder:
 
     def _binary(self, source: PathLike) -> Iterator[bytes]:
         width = 2 if self.options.output == "uint16" else 4
-        table = self._table()
+        table = token_table(self.model)
         name = display_name(source)
         place, held = 0, b""
         first, last = self._strip
@@ -185,6 +189,50 @@ def _unspell() -> dict[int, int]:
     return table
 
 
+def token_table(model: BpeModel) -> dict[int, bytes]:
+    """Return what every id stands for in decoded text."""
+    tokens = model.vocabulary
+    if model.kind == "bytes":
+        table = _byte_table(tokens)
+    elif model.kind == "metaspace":
+        table = {number: token.replace(SPACE, " ").encode() for token, number in tokens.items()}
+        if model.byte_fallback:
+            table |= {
+                tokens[name]: bytes([byte]) for byte in range(256) if (name := f"<0x{byte:02X}>") in tokens
+            }
+    else:
+        suffix = model.suffix
+        table = {
+            number: token.removesuffix(suffix).encode() + b" "
+            if suffix and token.endswith(suffix)
+            else token.encode()
+            for token, number in tokens.items()
+        }
+    behind = b" " if model.kind == "chars" else b""
+    return table | {number: token.encode() + behind for token, number in model.specials.items()}
+
+
+def _byte_table(tokens: dict[str, int]) -> dict[int, bytes]:
+    """Return the bytes that tokens in GPT-2's alphabet stand for; a token with other characters is plain text."""
+    text = "".join(tokens)
+    with suppress(UnicodeEncodeError):
+        if "\n" not in text:
+            data = text.translate(_unspell()).encode("latin-1")
+            ends = accumulate(map(len, tokens), initial=0)
+            return {
+                n: data[begin:end] for n, (begin, end) in zip(tokens.values(), pairwise(ends), strict=True)
+            }
+    return {number: to_bytes_or_text(token) for token, number in tokens.items()}
+
+
+def to_bytes_or_text(token: str) -> bytes:
+    """Return the bytes of a token in GPT-2's alphabet, or its own for any other."""
+    try:
+        return to_bytes(token)
+    except ValueError:
+        return token.encode()
+
+
 def not_an_id(text: bytes, model: BpeModel, name: str, line: int) -> DataError:
     """Return the error for something that is not an id of the model."""
     shown = text[:40].decode("utf-8", "replace")
@@ -207,28 +255,66 @@ def _not_a_piece(character: str, name: str, line: int) -> DataError:
     )
 
 
+def _token_arrays(model: BpeModel) -> tuple[Any, Any, Any]:
+    """Return the bytes of all tokens in a row, their sizes and their ids: as `token_table` has them."""
+    import numpy as np
+
+    tokens, count = model.vocabulary, len(model.vocabulary)
+    if model.kind == "bytes" and all(to_bytes_or_text(token) == token.encode() for token in model.specials):
+        codes = np.frombuffer("".join(tokens).encode("utf-16-le", "surrogatepass"), "<u2")
+        found = _byte_of()[np.minimum(codes, 511)]
+        if (found >= 0).all():
+            sizes, numbers = (
+                np.fromiter(part, np.int64, count) for part in (map(len, tokens), tokens.values())
+            )
+            return found.astype(np.uint8), sizes, numbers
+    table = token_table(model)
+    sizes = np.fromiter(map(len, table.values()), np.int64, len(table))
+    return np.frombuffer(b"".join(table.values()), np.uint8), sizes, np.fromiter(table, np.int64, len(table))
+
+
+def _byte_of() -> Any:
+    """Return the byte of each code point below 512 in GPT-2's alphabet, -1 for none."""
+    import numpy as np
+
+    byte_of = np.full(512, -1, np.int16)
+    byte_of[[ord(character) for character in byte_characters()]] = np.arange(256)
+    return byte_of
+
+
 class _FastIds:
     """Decode text of ids with a kernel."""
 
-    def __init__(self, model: BpeModel, table: dict[int, bytes]) -> None:
+    def __init__(self, model: BpeModel) -> None:
         import numpy as np
 
+        from mlkit.bpe.kernels_decode import ROOM
+
         self.model = model
-        rows = [table.get(number, b"") for number in range(model.size)]
-        self.tokens = np.frombuffer(b"".join(rows) + b"\0", np.uint8)
-        self.starts = np.cumsum([0, *map(len, rows)], dtype=np.int64)
-        self.known = np.array([number in table for number in range(model.size)], np.bool_)
-        self.longest = max(map(len, rows))
+        data, sizes, numbers = _token_arrays(model)
+        self.tokens = np.concatenate([data, np.zeros(ROOM, np.uint8)])
+        self.begins = np.zeros(model.size, np.int64)
+        self.begins[numbers] = np.cumsum(sizes) - sizes
+        self.lengths = np.full(model.size, -1, np.int32)
+        self.lengths[numbers] = sizes
+        self.longest = max(2, int(sizes.max()))
+        self.heads = self.tokens[self.begins[:, None] + np.arange(ROOM)]
 
     def decode(self, piece: Piece) -> memoryview:
         import numpy as np
 
-        from mlkit.bpe import kernels_encode as kernels
+        from mlkit.bpe import kernels_decode as kernels
 
-        text = np.frombuffer(piece.text, np.uint8)
-        out = np.empty((len(text) // 2 + 1) * max(self.longest, 2), np.uint8)
+        size = len(piece.text)
+        text = np.frombuffer(piece.text + b"\n" * 8, np.uint8)
+        # only what is written takes memory
+        out = np.empty((size // 2 + 1) * self.longest + kernels.ROOM, np.uint8)
         first, last = self.model.kind == "metaspace", self.model.kind == "chars"
-        used = int(kernels.decode_ids(text, self.tokens, self.starts, self.known, first, last, out))
+        used = int(
+            kernels.decode_ids(
+                text, size, self.heads, self.tokens, self.begins, self.lengths, first, last, out
+            )
+        )
         if used < 0:
             place = -1 - used
             line = piece.line + piece.text[:place].count(b"\n")
@@ -241,17 +327,12 @@ class _FastBytePieces:
     """Decode pieces in GPT-2's alphabet with a kernel."""
 
     def __init__(self, swap: bool) -> None:
-        import numpy as np
-
-        self.swap = swap
-        self.byte_of = np.full(512, -1, np.int16)
-        for byte, character in enumerate(byte_characters()):
-            self.byte_of[ord(character)] = byte
+        self.swap, self.byte_of = swap, _byte_of()
 
     def decode(self, piece: Piece) -> memoryview:
         import numpy as np
 
-        from mlkit.bpe import kernels_encode as kernels
+        from mlkit.bpe import kernels_decode as kernels
 
         content = piece.text.replace(SPACE.encode(), "Ġ".encode()) if self.swap else piece.text
         text = np.frombuffer(content, np.uint8)

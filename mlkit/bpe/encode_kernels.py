@@ -65,10 +65,13 @@ class Tables:
 
     def _fill_merges(self) -> None:
         model, vocabulary = self.model, self.model.vocabulary
-        left = np.array([vocabulary[a] for a, _ in model.merges], np.int32)
-        right = np.array([vocabulary[b] for _, b in model.merges], np.int32)
-        new = np.array([vocabulary[a + b] for a, b in model.merges], np.int64)
-        ranks = np.array(model.ranks or range(len(model.merges)), np.int64)
+        count = len(model.merges)
+        lefts, rights = zip(*model.merges, strict=True) if count else ((), ())
+        left, right = (
+            np.fromiter(map(vocabulary.__getitem__, part), np.int32, count) for part in (lefts, rights)
+        )
+        new = np.fromiter(map(vocabulary.__getitem__, map("".join, model.merges)), np.int64, count)
+        ranks = np.array(model.ranks, np.int64) if model.ranks else np.arange(count)
         size = 1 << max(4, (3 * len(left)).bit_length())
         self.keys: Ints = np.full(size, -1, np.int64)
         self.found: Ints = np.zeros(size, np.int64)

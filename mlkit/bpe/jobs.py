@@ -234,13 +234,13 @@ def read_vocabulary(path: str, threshold: int | None) -> frozenset[str]:
 
 def decode_job(
     model: str, files: Sequence[str], output: str, *, kind: str = "pieces", marker: str | None = None,
-    errors: str = "strict",
+    errors: str = "strict", threads: int | None = None,
 ) -> None:  # fmt: skip
     """Decode files."""
     from mlkit.bpe.decode import Decoder
 
     refuse_same_file(output, [*files, model])
-    decoder = Decoder(load_model(model), Options(cast(Output, kind), marker))
+    decoder = Decoder(load_model(model), Options(cast(Output, kind), marker), threads=thread_count(threads))
     with open_output(output) as stream:
         for part in decoder.decode_files(files, errors=cast(Errors, errors)):
             stream.write(part)

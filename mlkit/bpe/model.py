@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
-from mlkit.bpe.alphabet import alphabet_order, byte_characters, from_bytes, to_bytes
+from mlkit.bpe.alphabet import alphabet_order, byte_characters, from_bytes
 from mlkit.errors import ModelError, UsageError
 from mlkit.formats import merges as merge_files
 from mlkit.formats import sentencepiece, tiktoken, tokenizer_json
@@ -96,13 +98,23 @@ def load_model(path: PathLike) -> BpeModel:
 
     Raises `ModelError`.
     """
+    enabled = gc.isenabled()
+    gc.disable()  # a hundred thousand tuples hold no cycles, and looking for them takes a third of the time
+    try:
+        return _load(path)
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _load(path: PathLike) -> BpeModel:
     place = Path(path)
     if place.is_dir():
         inside = [place / "tokenizer.json", place / "merges.txt", place / "vocab.bpe"]
         found = next((file for file in inside if file.exists()), None)
         if found is None:
             raise ModelError("the folder holds no tokenizer.json and no merges.txt", path=str(path))
-        return load_model(found)
+        return _load(found)
     with open_input(path) as stream:
         head = stream.read(512)
     name = display_name(path)
@@ -148,11 +160,17 @@ def _beside(path: PathLike, names: Sequence[str], own: str, other: str) -> Path 
 def _kind_of(pairs: Sequence[Pair]) -> Kind:
     """Tell the kind of a file of merges by its symbols."""
     characters = set().union(*(left + right for left, right in pairs[:5000]))
-    if any(right.endswith(SUFFIX) for _, right in pairs):
+    if _suffix_of(pairs):
         return "chars"
     if SPACE in characters:
         return "metaspace"
     return "bytes" if "Ġ" in characters and characters <= set(byte_characters()) else "chars"
+
+
+def _suffix_of(pairs: Sequence[Pair]) -> str:
+    """Return </w> if a symbol ends in it, else nothing."""
+    length = len(SUFFIX)
+    return SUFFIX if any([right[-length:] == SUFFIX for _, right in pairs]) else ""
 
 
 def _from_merges(path: PathLike, vocabulary: dict[str, int] | None = None) -> BpeModel:
@@ -171,7 +189,7 @@ def _from_merges(path: PathLike, vocabulary: dict[str, int] | None = None) -> Bp
         raise ModelError(f"codes of version {version!r}; 0.1 and 0.2 are known", path=name)
     if version.endswith("byte"):
         raise ModelError("codes that subword-nmt learned with --byte are not supported", path=name)
-    suffix = SUFFIX if any(right.endswith(SUFFIX) for _, right in file.pairs) else ""
+    suffix = _suffix_of(file.pairs)
     closing = version == "0.1" and suffix == SUFFIX and kind == "chars"
     pairs, counts = _first_ones(file.pairs, file.counts)
     return BpeModel(
@@ -191,15 +209,17 @@ def _first_ones(pairs: list[Pair], counts: list[int] | None) -> tuple[list[Pair]
 
 
 def _with_vocabulary(kind: Kind, pairs: list[Pair], vocabulary: dict[str, int], name: str) -> BpeModel:
-    for number, (left, right) in enumerate(pairs, 1):
-        for token in (left, right, left + right):
-            if token not in vocabulary:
-                raise ModelError(f"merge {number}: {token[:40]!r} is not in the vocabulary", path=name)
+    made = set(map("".join, pairs))
+    known = vocabulary.keys()
+    if not (made <= known and all(map(known.__contains__, chain.from_iterable(pairs)))):
+        for number, (left, right) in enumerate(pairs, 1):
+            for token in (left, right, left + right):
+                if token not in vocabulary:
+                    raise ModelError(f"merge {number}: {token[:40]!r} is not in the vocabulary", path=name)
     specials = {}
     if kind == "bytes":
-        made = {left + right for left, right in pairs}
         specials = {t: n for t, n in vocabulary.items() if t not in made and len(t) > 1}
-    suffix = SUFFIX if any(right.endswith(SUFFIX) for _, right in pairs) else ""
+    suffix = _suffix_of(pairs) if kind == "chars" else ""
     unknown = "<unk>" if "<unk>" in vocabulary else None
     return BpeModel(kind, pairs, vocabulary, specials, unknown, suffix, source="merges.txt")
 
@@ -213,16 +233,14 @@ def vocabulary_of(
         special = list(specials)
     else:
         special = list(specials) or ["<unk>"]
-        symbols = {symbol for pair in pairs for symbol in pair}
-        made = {left + right for left, right in pairs}
+        symbols = set(chain.from_iterable(pairs))
+        made = set(map("".join, pairs))
         base = symbols - made
         plain = {symbol.removesuffix(suffix) if suffix and symbol != suffix else symbol for symbol in base}
         final = {symbol for symbol in base if suffix and symbol.endswith(suffix) and symbol != suffix}
         first = [*sorted(plain), *sorted(final)]
-    vocabulary: dict[str, int] = {}
-    for token in [*special, *first, *(left + right for left, right in pairs)]:
-        vocabulary.setdefault(token, len(vocabulary))
-    return vocabulary
+    tokens = dict.fromkeys(chain(special, first, map("".join, pairs)))
+    return dict(zip(tokens, range(len(tokens)), strict=True))
 
 
 def _from_ranks(path: PathLike) -> BpeModel:
@@ -361,24 +379,6 @@ def _numbered(model: BpeModel) -> BpeModel:
     if model.has_ids or model.kind == "bytes":
         return model
     return replace(model, specials={"<unk>": model.vocabulary["<unk>"]}, unknown="<unk>")
-
-
-def token_bytes(model: BpeModel, token: str, number: int) -> bytes:
-    """Return what a token stands for in decoded text."""
-    if number in model.specials.values():
-        return token.encode() + (b" " if model.kind == "chars" else b"")
-    if model.kind == "bytes":
-        try:
-            return to_bytes(token)
-        except ValueError:
-            return token.encode()
-    if model.kind == "metaspace":
-        if model.byte_fallback and len(token) == 6 and token.startswith("<0x"):
-            return bytes([int(token[3:5], 16)])
-        return token.replace(SPACE, " ").encode()
-    if model.suffix and token.endswith(model.suffix):
-        return token.removesuffix(model.suffix).encode() + b" "
-    return token.encode()
 
 
 def describe(model: BpeModel) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import heapq
 import re
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, cached_property
 from itertools import pairwise
 
 from mlkit.bpe.alphabet import from_bytes
@@ -76,8 +76,6 @@ class PlainEncoder:
 
     def __init__(self, model: BpeModel, options: Options) -> None:
         self.model, self.options = model, options
-        ranks = model.ranks or range(len(model.merges))
-        self.ranks = dict(zip(model.merges, ranks, strict=True))
         self.never = len(model.merges) + 1
         self.before, self.inside, self.behind = options.markers(model)
         self.swap = options.marker == SPACE and model.kind == "bytes"
@@ -95,6 +93,12 @@ class PlainEncoder:
         self._word = 0
 
     # words
+
+    @cached_property
+    def ranks(self) -> dict[tuple[str, str], int]:
+        """The rank of every merge."""
+        ranks = self.model.ranks or range(len(self.model.merges))
+        return dict(zip(self.model.merges, ranks, strict=True))
 
     def symbols(self, word: str) -> list[str]:
         """Return the characters of a word as the model spells them."""

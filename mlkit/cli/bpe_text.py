@@ -98,6 +98,7 @@ def decode(
     ids_binary: IdsBinary = None,
     marker: Marker = None,
     errors: options.Errors = options.TextErrors.strict,
+    threads: options.Threads = None,
 ) -> None:
     """Put text together from pieces or ids.
 
@@ -108,8 +109,9 @@ def decode(
     from mlkit.bpe import jobs
 
     jobs.decode_job(
-        model, files or ["-"], output, kind=_output(ids, ids_binary), marker=marker, errors=errors.value
-    )
+        model, files or ["-"], output, kind=_output(ids, ids_binary), marker=marker, errors=errors.value,
+        threads=threads,
+    )  # fmt: skip
 
 
 def vocab(

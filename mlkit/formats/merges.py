@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from mlkit.errors import DataError, ModelError
-from mlkit.formats.streams import PathLike, display_name, open_output, read_bytes, read_lines, write_text
+from mlkit.formats.streams import PathLike, decode_lines, display_name, open_output, read_bytes, write_text
 
 Pair = tuple[str, str]
 
@@ -27,11 +29,15 @@ def read_merges(path: PathLike) -> MergesFile:
     Raises `ModelError` with the line for anything else.
     """
     name = display_name(path)
+    content = read_bytes(path)
+    plain = _plain_merges(content)
+    if plain is not None:
+        return plain
     version: str | None = None
     pairs: list[Pair] = []
     counts: list[int] = []
     try:
-        for number, line in enumerate(read_lines(path), 1):
+        for number, line in enumerate(decode_lines(io.BytesIO(content), name), 1):
             if number == 1 and line.startswith("#version:"):
                 version = line.removeprefix("#version:").strip()
                 continue
@@ -57,6 +63,24 @@ def read_merges(path: PathLike) -> MergesFile:
     return MergesFile(version, pairs, counts or None)
 
 
+def _plain_merges(content: bytes) -> MergesFile | None:
+    """Return the merges of a file in which every line is just ``left right``, at once; None for any other."""
+    try:
+        text = content.decode("utf-8").removesuffix("\n")
+    except UnicodeDecodeError:
+        return None
+    version = None
+    if text.startswith("#version:"):
+        head, _, text = text.partition("\n")
+        version = head.removeprefix("#version:").strip()
+    if "\r" in text or "\ufeff" in text[:1] or " \n" in text or "\n " in text or text != text.strip(" "):
+        return None
+    pairs = [tuple(line.split(" ")) for line in text.split("\n")]
+    if set(map(len, pairs)) != {2}:
+        return None
+    return MergesFile(version, cast(list[Pair], pairs), None)
+
+
 def write_merges(path: PathLike, pairs: Iterable[Pair], version: str | None = "0.2") -> None:
     """Write merges with a ``#version:`` line (subword-nmt codes and merges.txt)."""
     head = [] if version is None else [f"#version: {version}"]
@@ -77,9 +101,11 @@ def check_vocabulary(vocabulary: object, name: str) -> dict[str, int]:
     """Return a mapping of tokens to different ids from 0 on, or raise `ModelError`."""
     if not isinstance(vocabulary, dict) or not vocabulary:
         raise ModelError("the vocabulary is not an object of tokens and ids", path=name)
-    for token, number in vocabulary.items():
-        if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 1 << 31:
-            raise ModelError(f"token {token[:40]!r} has no valid id", path=name)
+    numbers = vocabulary.values()
+    if set(map(type, numbers)) != {int} or min(numbers) < 0 or max(numbers) >= 1 << 31:
+        for token, number in vocabulary.items():
+            if type(number) is not int or not 0 <= number < 1 << 31:
+                raise ModelError(f"token {token[:40]!r} has no valid id", path=name)
     if len(set(vocabulary.values())) != len(vocabulary):
         raise ModelError("two tokens share an id", path=name)
     return vocabulary

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
@@ -97,3 +98,22 @@ def encode(symbols: Sequence[str], merges: Sequence[Pair]) -> list[str]:
     for pair in merges:
         symbols = merge_everywhere(symbols, pair)
     return list(symbols)
+
+
+def decoded_ids(text: bytes, table: dict[int, bytes], *, strip_first: bool, strip_last: bool) -> bytes | int:
+    """Put lines of ids together; return the place of the first thing that is no id instead, if there is one."""
+    lines, place = [], 0
+    for line in text.split(b"\n"):
+        parts = []
+        for part in re.split(rb"([ \t\r])", line):
+            if part.strip(b" \t\r"):
+                if not (part.isdigit() and str(int(part)).encode() == part and int(part) in table):
+                    return place
+                parts.append(table[int(part)])
+            place += len(part)
+        place += 1
+        if parts and strip_first:
+            parts[0] = parts[0].removeprefix(b" ")
+        joined = b"".join(parts)
+        lines.append(joined[:-1] if strip_last and joined.endswith(b" ") else joined)
+    return b"\n".join(lines)
