@@ -28,7 +28,8 @@ def corpus(tmp_path: Path) -> Path:
         ["bpe", "count", "texts/one.txt", "texts/two.txt.gz", "--weights", "1,3"],
         ["ngram", "count", "texts", "--order", "2"],
         ["cooccur", "texts", "--window", "2", "--flat", "--left-to-right", "--max-vocab", "9"],
-        ["cooccur", "texts", "--vocab", "words.txt", "--format", "glove"],
+        ["cooccur", "texts", "--vocab", "words.txt"],
+        ["cooccur", "texts", "--format", "glove", "--min-count", "1", "--lower"],
     ],
     ids=lambda arguments: " ".join(arguments[:3]),
 )
