@@ -9,6 +9,8 @@ from mlkit.formats.streams import Errors, PathLike, display_name, invalid_utf8, 
 from mlkit.formats.text_parts import Part, input_parts, lines_before
 
 CHUNK = 4 << 20
+# behind so many bytes a kernel checks the text: it is faster, once it is loaded
+CHECKED_BY_PYTHON = 1 << 20
 _BOM = b"\xef\xbb\xbf"
 _WHITE = b" \t\n\r\v\f"
 
@@ -39,9 +41,12 @@ def pieces(
     before white space instead (newlines are text), at a place where no token can lie. `shard`: read a part of the
     input, see `text_parts.input_parts`; its pieces count lines and bytes from their part's start.
     """
+    seen = 0
     for part in input_parts(sources, shard):
         for piece in _of_part(part, chunk_bytes, document, lossless):
-            yield _checked(piece, errors, part)
+            large = seen >= CHECKED_BY_PYTHON
+            seen += len(piece.text)
+            yield piece if large and _valid(piece.text) else _checked(piece, errors, part)
 
 
 def _of_part(part: Part, size: int, document: bool, lossless: bool) -> Iterator[Piece]:
@@ -94,6 +99,14 @@ def _document_cut(data: bytes) -> int:
             return 0
         if data[at - 1] < 0x80 and data[at - 1] not in _WHITE:
             return at
+
+
+def _valid(text: bytes) -> bool:
+    import numpy as np
+
+    from mlkit.bpe.kernels_text import valid_utf8
+
+    return text.isascii() or bool(valid_utf8(np.frombuffer(text, np.uint8)))
 
 
 def _checked(piece: Piece, errors: Errors, part: Part) -> Piece:

@@ -117,3 +117,12 @@ def decoded_ids(text: bytes, table: dict[int, bytes], *, strip_first: bool, stri
         joined = b"".join(parts)
         lines.append(joined[:-1] if strip_last and joined.endswith(b" ") else joined)
     return b"\n".join(lines)
+
+
+def is_utf8(text: bytes) -> bool:
+    """Say whether Python decodes a text."""
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
