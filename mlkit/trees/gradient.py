@@ -21,7 +21,10 @@ from mlkit.trees.losses import Loss, weighted_quantile
 Reals = NDArray[np.float64]
 Rows = NDArray[np.int32]
 Result = TypeVar("Result")
-PARALLEL_FROM = 1 << 17  # histogram updates from which threads share one histogram
+PART_SIZE = 1 << 16  # histogram updates of a part, the least that one thread does for another
+MOST_PARTS = 16  # parts of a histogram, while they fit PART_MEMORY
+PART_MEMORY = 1 << 22
+BLOCK = 1 << 14  # rows from which threads share what is done row by row
 
 
 @dataclass(frozen=True)
@@ -112,8 +115,10 @@ class Workspace:
         s = grower.settings
         leaves = s.leaves
         self.rows = np.empty(rows, np.int32)
-        self.scratch = np.empty(rows, np.int32)
-        self.joint = np.zeros(512 * grower.packed.shape[1])
+        self.scratch = np.empty((2, rows), np.int32)
+        width = 512 * grower.packed.shape[1]
+        parts = max(2, min(MOST_PARTS, PART_MEMORY // (8 * width)))
+        self.joints = np.zeros((min(parts, 1 + rows * grower.packed.shape[1] // PART_SIZE), width))
         self.hists = np.zeros((leaves, 2 * grower.total_bins))
         self.numbers = np.zeros((leaves, 9), np.int64)
         self.reals = np.zeros((leaves, 8))
@@ -122,11 +127,13 @@ class Workspace:
         self.node_reals = np.zeros((2 * leaves - 1, 3))
         self.sets = np.zeros((leaves, 4), np.uint64)
         self.goes_left = np.zeros(256, np.uint8)
-        self.state = np.zeros(7, np.int64)
+        self.state = np.zeros(8, np.int64)
+        self.lefts = np.zeros(len(self.joints), np.int64)
+        self.team = np.zeros(kg.SHARED, np.int64)
         self.params = np.array(
             [
                 s.l1, s.l2, s.min_gain, s.min_leaf, s.min_hessian, s.max_depth, s.category_smooth, s.category_l2,
-                s.category_most, s.category_group, s.one_hot, np.inf,
+                s.category_most, s.category_group, s.one_hot, PART_SIZE,
             ]
         )  # fmt: skip
 
@@ -137,71 +144,33 @@ class Workspace:
         active: NDArray[np.uint8],
         pool: ThreadPoolExecutor | None,
     ) -> None:
-        """Grow a tree on `rows`; afterwards the leaf tables and self.used tell its shape."""
+        """Grow a tree on `rows`; afterwards the leaf tables and self.used tell its shape.
+
+        Threads of the pool help where the rows are many enough to be cut into parts.
+        """
         grower = self.grower
         self.used = self.rows[: len(rows)]
         self.used[:] = rows
-        self.state[:] = 0
-        self.params[kg.PARALLEL_FROM] = PARALLEL_FROM if pool is not None else np.inf
-        arguments = (
+        helpers = 0
+        if pool is not None and kg.TEAMS and len(self.joints) > 1:
+            helpers = grower.workers - 1
+        self.team[:] = 0
+        self.team[kg.HELPED] = min(helpers, 1)
+        arguments: tuple[Any, ...] = (
             grower.packed, pairs, grower.features, active, grower.sizes, self.params, self.used,
-            self.scratch, self.joint, self.hists, self.numbers, self.reals, self.chosen,
-            self.goes_left, self.node_numbers, self.node_reals, self.sets, self.state,
+            self.scratch, self.joints, self.hists, self.numbers, self.reals, self.chosen,
+            self.goes_left, self.node_numbers, self.node_reals, self.sets, self.state, self.lefts, self.team,
         )  # fmt: skip
-        while (wanted := kg.grow(*arguments)) and pool is not None:
-            if wanted == kg.NEEDS_HISTOGRAM:
-                self._histogram(pairs, pool)
-            else:
-                self._partition(pool)
-
-    def _partition(self, pool: ThreadPoolExecutor) -> None:
-        """Move the rows of the chosen leaf by parts, one per thread, then put the parts together."""
-        grower, rows, scratch = self.grower, self.used, self.scratch
-        leaf = int(self.state[kg.CHOSEN])
-        start, end = self.numbers[leaf, : kg.END + 1].tolist()
-        column = int(grower.features[self.numbers[leaf, kg.FEATURE], kg.COLUMN])
-        cuts = [start + (end - start) * part // grower.workers for part in range(grower.workers + 1)]
-
-        def move(part: int) -> int:
-            return int(
-                kg.partition(grower.packed, column, self.goes_left, rows, scratch, cuts[part], cuts[part + 1])
-            )
-
-        borders = in_parts(pool, move, grower.workers)
-        place = borders[0]
-        for part in range(1, grower.workers):
-            count = borders[part] - cuts[part]
-            rows[place : place + count] = rows[cuts[part] : borders[part]].copy()
-            place += count
-        self.state[kg.BORDER] = place
-        for part, border in enumerate(borders):
-            count = cuts[part + 1] - border
-            rows[place : place + count] = scratch[cuts[part] : cuts[part] + count]
-            place += count
-
-    def _histogram(self, pairs: NDArray[np.float32], pool: ThreadPoolExecutor) -> None:
-        """Fill the joint histogram of the smaller child by ranges of columns, one per thread."""
-        grower = self.grower
-        start, end = self.numbers[self.state[kg.SMALL], : kg.END + 1].tolist()
-        columns = grower.packed.shape[1]
-        parts = min(grower.workers, columns)
-        borders = [columns * part // parts for part in range(parts + 1)]
-        whole = end - start == len(grower.packed)
-
-        def fill(part: int) -> None:
-            kg.accumulate(
-                grower.packed,
-                pairs,
-                self.used,
-                start,
-                end,
-                borders[part],
-                borders[part + 1],
-                whole,
-                self.joint,
-            )
-
-        in_parts(pool, fill, parts)
+        waiting = []
+        if pool is not None:
+            waiting = [pool.submit(lambda: kg.grow(*arguments, True)) for _ in range(helpers)]
+        try:
+            kg.grow(*arguments, False)
+        finally:
+            self.team[kg.STOP] = 1
+            for job in waiting:
+                if not job.cancel():
+                    job.result()
 
     def leaf_spans(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """Return (start, end, node) of every leaf."""
@@ -337,7 +306,7 @@ class Booster:
     def _fill_pairs(self) -> None:
         """Compute gradients and hessians, rows in parts where there are threads."""
         count = len(self.target)
-        parts = self.threads if self.pool is not None and count >= PARALLEL_FROM // 8 else 1
+        parts = self.threads if self.pool is not None and count >= BLOCK else 1
         cuts = [count * part // parts for part in range(parts + 1)]
 
         def fill(part: int) -> None:
@@ -382,7 +351,7 @@ class Booster:
 
     def _add_scores(self, k: int, rows: Rows, start: Any, end: Any, values: Reals, pool: Any) -> None:
         """Add the leaves' values to the scores of their rows; threads take leaves in turns."""
-        parts = self.threads if pool is not None and len(rows) >= PARALLEL_FROM // 8 else 1
+        parts = self.threads if pool is not None and len(rows) >= BLOCK else 1
 
         def add(part: int) -> None:
             mine = slice(part, None, parts)

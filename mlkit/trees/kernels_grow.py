@@ -2,42 +2,49 @@
 """Grow one regression tree on binned rows: histograms, split search, partition, leaf by leaf.
 
 Bins are packed: one byte of `bins[row, column]` may hold several small features in mixed radix
-(code = bin_a + stride_b * bin_b), which saves histogram updates; `unpack` splits the joint histogram again.
+(code = bin_a + stride_b * bin_b), which saves histogram updates; `_unpack` splits the joint histogram again.
 Histograms hold (gradient, hessian) pairs in float64; counts are estimated from hessians as LightGBM does.
 
-`grow` is a state machine: with threads it returns before each large histogram and partition; the caller fills
-`joint` with `accumulate` by ranges of columns, or moves rows with `partition`, and calls it again. Every column
-is summed in row order and rows keep their order, so the result does not depend on the number of threads.
+The work on a leaf is cut into jobs of a few parts: ranges of rows for sums, histograms and partitions, the two
+children for the search. One thread leads (`grow` with `helping` False), others may help: they take parts by an atomic
+counter, without Python in between. Parts depend on the sizes alone and are put together in order, so the
+result does not depend on the number of threads, nor on which of them did what.
 """
 
 import numpy as np
 
-from mlkit.jit import inline, kernel, prefetch
+from mlkit.atomics import atomic_add, atomic_read, atomic_write, give_way
+from mlkit.jit import inline, jit_disabled, kernel, prefetch
 
 # rows of the table of features
 COLUMN, STRIDE, BINS, MISSING, CATEGORICAL, OFFSET, MONOTONE = range(7)
 # parameters
 (LAMBDA_L1, LAMBDA_L2, MIN_GAIN, MIN_DATA, MIN_HESSIAN, MAX_DEPTH, CAT_SMOOTH, CAT_L2, MAX_CAT,
- GROUP_DATA, ONE_HOT, PARALLEL_FROM) = range(12)  # fmt: skip
+ GROUP_DATA, ONE_HOT, PART_SIZE) = range(12)  # fmt: skip
 # leaves, integers: span in `rows`, node, depth, histogram slot, best split
 START, END, NODE, DEPTH, SLOT, FEATURE, THRESHOLD, MISSING_LEFT, IS_SET = range(9)
 # leaves, reals: gradient, hessian, bounds of the output, best gain, left sums of the best split, its extra L2
 GRADIENT, HESSIAN, LOW, HIGH, GAIN, LEFT_GRADIENT, LEFT_HESSIAN, EXTRA_L2 = range(8)
 # state
-PHASE, LEAVES, NODES, SMALL, LARGE, CHOSEN, BORDER = range(7)
-BEGIN, CHOOSE, SPLIT, ACCUMULATE, SEARCH, DONE = range(6)
-READY, NEEDS_HISTOGRAM, NEEDS_PARTITION = range(3)
+LEAVES, NODES, SMALL, LARGE, CHOSEN, BORDER, JOB, PARTS = range(8)
+COUNT, SEARCH, DIVIDE, GATHER = range(4)  # jobs
+# what threads share: the number of parts and the next part in one number, the parts done, the end
+TICKET, FINISHED, STOP, HELPED = 0, 8, 16, 24
+SHARED = 32
+PATIENCE = 4000
+TEAMS = not jit_disabled()  # without compiled atomic operations there are no helpers
 # nodes, integers and reals
 LEFT, NODE_FEATURE, NODE_THRESHOLD, NODE_MISSING_LEFT, NODE_SET, NODE_COUNT = range(6)
 NODE_VALUE, NODE_GAIN, NODE_HESSIAN = range(3)
 
 
 @inline
-def _accumulate(bins, pairs, rows, start, end, first, last, whole, joint):
-    """Add the (gradient, hessian) pairs of rows[start:end] to the joint histograms of some columns."""
+def _accumulate(bins, pairs, rows, start, end, whole, sizes, joint):
+    """Fill the joint histograms of all columns with the (gradient, hessian) pairs of rows[start:end]."""
     one = np.uint64(1)
-    stop = np.uint64(last)
-    unrolled = np.uint64(first + (last - first) // 4 * 4)
+    columns = np.uint64(bins.shape[1])
+    for c in range(columns):
+        joint[c * 512 : c * 512 + 2 * sizes[c]] = 0.0
     for i in range(start, end):
         r = np.uint32(i)
         if not whole:
@@ -49,36 +56,19 @@ def _accumulate(bins, pairs, rows, start, end, first, last, whole, joint):
         g = np.float64(pairs[r, 0])
         h = np.float64(pairs[r, 1])
         row = bins[r]
-        j = np.uint64(first)
-        base = np.uint64(first) << np.uint64(9)
-        while j < unrolled:
-            a = base + (np.uint64(row[j]) << one)
-            b = base + np.uint64(512) + (np.uint64(row[j + np.uint64(1)]) << one)
-            c = base + np.uint64(1024) + (np.uint64(row[j + np.uint64(2)]) << one)
-            d = base + np.uint64(1536) + (np.uint64(row[j + np.uint64(3)]) << one)
-            joint[a] += g
-            joint[a + one] += h
-            joint[b] += g
-            joint[b + one] += h
-            joint[c] += g
-            joint[c + one] += h
-            joint[d] += g
-            joint[d + one] += h
-            j += np.uint64(4)
-            base += np.uint64(2048)
-        while j < stop:
-            a = base + (np.uint64(row[j]) << one)
-            joint[a] += g
-            joint[a + one] += h
-            j += one
-            base += np.uint64(512)
+        for j in range(columns):
+            at = (j << np.uint64(9)) + (np.uint64(row[j]) << one)
+            joint[at] += g
+            joint[at + one] += h
 
 
-@kernel("void(const u1[:,:], const f4[:,:], const i4[:], i8, i8, i8, i8, b1, f8[:])")
-def accumulate(bins, pairs, rows, start, end, first, last, whole, joint):
-    """Fill the joint histograms of columns first..last-1 from rows[start:end] (all rows when `whole`)."""
-    joint[first * 512 : last * 512] = 0.0
-    _accumulate(bins, pairs, rows, start, end, first, last, whole, joint)
+@inline
+def _join(sizes, parts, joints):
+    """Add the histograms of all parts to those of the first, in order."""
+    for part in range(1, parts):
+        for c in range(sizes.size):
+            for k in range(c * 512, c * 512 + 2 * sizes[c]):
+                joints[0, k] += joints[part, k]
 
 
 @inline
@@ -150,29 +140,32 @@ def _gain(gl, hl, gr, hr, l1, l2, low, high, monotone, bounded):
 
 
 @inline
+def _note(numbers, reals, f, gain, gl, hl, extra_l2, threshold, missing_left, is_set):
+    """Write down the best split so far."""
+    reals[GAIN] = gain
+    reals[LEFT_GRADIENT] = gl
+    reals[LEFT_HESSIAN] = hl
+    reals[EXTRA_L2] = extra_l2
+    numbers[FEATURE] = f
+    numbers[THRESHOLD] = threshold
+    numbers[MISSING_LEFT] = missing_left
+    numbers[IS_SET] = is_set
+
+
+@inline
 def _search_numeric(hist, feature, f, params, numbers, reals, shift):
     """Try every threshold of a numeric feature, missing values once to the right and once to the left."""
     at = feature[OFFSET] * 2
-    bins = feature[BINS]
-    missing = feature[MISSING]
-    monotone = feature[MONOTONE]
-    total_g = reals[GRADIENT]
-    total_h = reals[HESSIAN]
-    low = reals[LOW]
-    high = reals[HIGH]
+    bins, missing, monotone = feature[BINS], feature[MISSING], feature[MONOTONE]
+    total_g, total_h, low, high = reals[GRADIENT], reals[HESSIAN], reals[LOW], reals[HIGH]
     bounded = low > -np.inf or high < np.inf
-    l1 = params[LAMBDA_L1]
-    l2 = params[LAMBDA_L2]
+    l1, l2 = params[LAMBDA_L1], params[LAMBDA_L2]
     count = numbers[END] - numbers[START]
     per_hessian = count / total_h
     least = max((params[MIN_DATA] - 0.5) / per_hessian, params[MIN_HESSIAN])
     best = reals[GAIN]
     floor = best + shift
     simple = l1 == 0.0 and monotone == 0 and not bounded
-    best_threshold = -1
-    best_direction = 0
-    best_g = 0.0
-    best_h = 0.0
     for direction in range(1 + missing):
         gl = 0.0
         hl = 0.0
@@ -205,19 +198,7 @@ def _search_numeric(hist, feature, f, params, numbers, reals, shift):
                 gain = _gain(gl, hl, total_g - gl, hr, l1, l2, low, high, monotone, bounded) - shift
             if gain > best:
                 best = gain
-                best_threshold = b
-                best_direction = direction
-                best_g = gl
-                best_h = hl
-    if best_threshold >= 0:
-        reals[GAIN] = best
-        reals[LEFT_GRADIENT] = best_g
-        reals[LEFT_HESSIAN] = best_h
-        reals[EXTRA_L2] = 0.0
-        numbers[FEATURE] = f
-        numbers[THRESHOLD] = best_threshold
-        numbers[MISSING_LEFT] = best_direction
-        numbers[IS_SET] = 0
+                _note(numbers, reals, f, gain, gl, hl, 0.0, b, direction, 0)
 
 
 @inline
@@ -225,19 +206,13 @@ def _search_categories(hist, feature, f, params, numbers, reals, shift, order, r
     """Split categories one against the rest, or as a prefix of their order by gradient over hessian."""
     at = feature[OFFSET] * 2
     bins = feature[BINS] + feature[MISSING]
-    total_g = reals[GRADIENT]
-    total_h = reals[HESSIAN]
-    low = reals[LOW]
-    high = reals[HIGH]
+    total_g, total_h, low, high = reals[GRADIENT], reals[HESSIAN], reals[LOW], reals[HIGH]
     bounded = low > -np.inf or high < np.inf
-    l1 = params[LAMBDA_L1]
-    l2 = params[LAMBDA_L2]
+    l1, l2 = params[LAMBDA_L1], params[LAMBDA_L2]
     count = numbers[END] - numbers[START]
     per_hessian = count / total_h
     least = max((params[MIN_DATA] - 0.5) / per_hessian, params[MIN_HESSIAN])
     best = reals[GAIN]
-    best_g = 0.0
-    best_h = 0.0
     length = 0
     backwards = False
     alone = -1
@@ -253,8 +228,7 @@ def _search_categories(hist, feature, f, params, numbers, reals, shift, order, r
             if gain > best:
                 best = gain
                 alone = b
-                best_g = g
-                best_h = h
+                _note(numbers, reals, f, gain, g, h, 0.0, 0, 0, 1)
         elif h * per_hessian + 0.5 >= params[CAT_SMOOTH]:
             key = g / (h + params[CAT_SMOOTH])
             k = used
@@ -291,18 +265,9 @@ def _search_categories(hist, feature, f, params, numbers, reals, shift, order, r
                     best = gain
                     length = k + 1
                     backwards = direction == 1
-                    best_g = gl
-                    best_h = hl
+                    _note(numbers, reals, f, gain, gl, hl, params[CAT_L2], 0, 0, 1)
     if length == 0 and alone < 0:
         return
-    reals[GAIN] = best
-    reals[LEFT_GRADIENT] = best_g
-    reals[LEFT_HESSIAN] = best_h
-    reals[EXTRA_L2] = 0.0 if one_hot else params[CAT_L2]
-    numbers[FEATURE] = f
-    numbers[THRESHOLD] = 0
-    numbers[MISSING_LEFT] = 0
-    numbers[IS_SET] = 1
     chosen[:] = 0
     if one_hot:
         chosen[alone] = 1
@@ -352,10 +317,13 @@ def _splittable(params, numbers):
 
 
 @inline
-def _partition(bins, column, goes_left, rows, scratch, start, end, whole):
-    """Move the rows that go left to the front, in their old order, the others behind if `whole`; return the border."""
+def _divide(bins, column, goes_left, rows, start, end, lefts, rights):
+    """Copy those of rows[start:end] that go left to lefts, the others to rights, from `start` on, in order.
+
+    `lefts` may be `rows`. Returns how many go left.
+    """
     one = np.uint64(1)
-    border = np.uint64(start)
+    front = np.uint64(start)
     others = np.uint64(start)
     column = np.uint64(column)
     for i in range(np.uint64(start), np.uint64(end)):
@@ -363,20 +331,11 @@ def _partition(bins, column, goes_left, rows, scratch, start, end, whole):
         if i + np.uint64(24) < np.uint64(end):
             prefetch(bins, np.uint32(rows[i + np.uint64(24)]))
         left = np.uint64(goes_left[np.uint64(bins[np.uint32(r), column])])
-        rows[border] = r
-        scratch[others] = r
-        border += left
+        lefts[front] = r
+        rights[others] = r
+        front += left
         others += one - left
-    if whole:
-        for i in range(np.uint64(end) - border):
-            rows[border + i] = scratch[np.uint64(start) + i]
-    return np.int64(border)
-
-
-@kernel("i8(const u1[:,:], i8, const u1[:], i4[:], i4[:], i8, i8)")
-def partition(bins, column, goes_left, rows, scratch, start, end):
-    """Move the rows of rows[start:end] that go left to its front; the others wait in scratch[start:]."""
-    return _partition(bins, column, goes_left, rows, scratch, start, end, False)
+    return np.int64(front) - start
 
 
 @inline
@@ -472,110 +431,169 @@ def _split(leaf, fresh, border, features, numbers, reals, chosen, node_numbers, 
             reals[fresh, HIGH] = middle
 
 
-@kernel(
-    "i8(const u1[:,:], const f4[:,:], const i4[:,:], const u1[:], const i4[:], const f8[:], i4[:], i4[:], "
-    "f8[:], f8[:,:], i8[:,:], f8[:,:], u1[:,:], u1[:], i4[:,:], f8[:,:], u8[:,:], i8[:])"
-)
-def grow(bins, pairs, features, active, sizes, params, rows, scratch, joint, hists, numbers, reals, chosen,
-         goes_left, node_numbers, node_reals, sets, state):  # fmt: skip
-    """Grow one tree leaf by leaf; return what the caller must do first, READY when it is done.
+@inline
+def _do_part(part, work):
+    """Do one part of the current job."""
+    (bins, pairs, features, active, sizes, params, rows, scratch, joints, hists, numbers, reals, chosen, goes_left,
+     state, lefts, order, ratio) = work  # fmt: skip
+    job = state[JOB]
+    small = state[SMALL]
+    if job == SEARCH:
+        leaf = small if part == 0 else state[LARGE]
+        hist = hists[numbers[leaf, SLOT]]
+        if part == 1:
+            other = hists[numbers[small, SLOT]]
+            for k in range(hist.size):
+                hist[k] -= other[k]
+        _search(hist, features, active, params, numbers[leaf], reals[leaf], order, ratio, chosen[leaf])
+        return
+    leaf = small if job == COUNT else state[CHOSEN]
+    first = numbers[leaf, START]
+    count = numbers[leaf, END] - first
+    start = first + count * part // state[PARTS]
+    end = first + count * (part + 1) // state[PARTS]
+    others = rows if state[PARTS] == 1 else scratch[1]
+    if job == COUNT:
+        _accumulate(bins, pairs, rows, start, end, count == bins.shape[0], sizes, joints[part])
+    elif job == DIVIDE:
+        column = features[numbers[leaf, FEATURE], COLUMN]
+        lefts[part] = _divide(bins, column, goes_left, rows, start, end, others, scratch[0])
+    else:
+        place = first + lefts[:part].sum()
+        if state[PARTS] > 1:
+            rows[place : place + lefts[part]] = scratch[1, start : start + lefts[part]]
+        place = state[BORDER] + start - place
+        stop = end - lefts[part]
+        rows[place : place + stop - start] = scratch[0, start:stop]
 
-    bins uint8 [n, columns] packed; pairs float32 [n, 2]; features int32 [f, 7]; rows int32: the rows
-    in use, partitioned by leaf in the end. hists float64 [leaves, 2 * bins of all features]; numbers,
-    reals: leaf tables; chosen uint8 [leaves, 256]; node tables of 2 * leaves - 1; sets uint64 [leaves, 4].
+
+@inline
+def _take(team):
+    """Return the number of a part that nobody has taken, -1 if there is none."""
+    ticket = atomic_read(team, TICKET)
+    if (ticket & 0xFFFF) >= ticket >> 16:
+        return -1
+    ticket = atomic_add(team, TICKET, 1)
+    part = ticket & 0xFFFF
+    return part if part < ticket >> 16 else -1
+
+
+@inline
+def _wait(waited):
+    """Count another look at a number that another thread is to change; give way after many."""
+    if waited > PATIENCE:
+        give_way()
+    return waited + 1
+
+
+@inline
+def _lead(job, parts, team, state, work):
+    """Do a job, with those who help; return when all its parts are done."""
+    state[JOB] = job
+    state[PARTS] = parts
+    shared = parts > 1 and team[HELPED] == 1
+    if shared:
+        atomic_write(team, FINISHED, 0)
+        atomic_write(team, TICKET, parts << 16)
+    done = 0
+    while True:
+        part = _take(team) if shared else done
+        if part < 0 or part == parts:
+            break
+        _do_part(part, work)
+        done += 1
+    if shared:
+        atomic_add(team, FINISHED, done)
+        waited = 0
+        while atomic_read(team, FINISHED) < parts:
+            waited = _wait(waited)
+
+
+@kernel(
+    "void(const u1[:,:], const f4[:,:], const i4[:,:], const u1[:], const i4[:], const f8[:], i4[:], i4[:,:], "
+    "f8[:,:], f8[:,:], i8[:,:], f8[:,:], u1[:,:], u1[:], i4[:,:], f8[:,:], u8[:,:], i8[:], i8[:], i8[:], b1)"
+)
+def grow(bins, pairs, features, active, sizes, params, rows, scratch, joints, hists, numbers, reals, chosen,
+         goes_left, node_numbers, node_reals, sets, state, lefts, team, helping):  # fmt: skip
+    """Grow one tree leaf by leaf, or help the thread that does.
+
+    bins uint8 [n, columns] packed; pairs float32 [n, 2]; features int32 [f, 7]; rows int32: those in use, in the end
+    partitioned by leaf; scratch int32 [2, n]; joints float64 [parts, 512 * columns]; hists float64 [leaves, 2 * bins of
+    all features]; numbers, reals: leaf tables; chosen uint8 [leaves, 256]; node tables of 2 * leaves - 1; sets
+    uint64 [leaves, 4]; lefts int64 [parts]; team int64 [SHARED].
     """
     order = np.empty(256, np.int32)
     ratio = np.empty(256, np.float64)
-    columns = bins.shape[1]
-    most = numbers.shape[0]
+    work = (bins, pairs, features, active, sizes, params, rows, scratch, joints, hists, numbers, reals, chosen,
+            goes_left, state, lefts, order, ratio)  # fmt: skip
+    if helping:
+        idle = 0
+        while atomic_read(team, STOP) == 0:
+            part = _take(team)
+            if part >= 0:
+                _do_part(part, work)
+                atomic_add(team, FINISHED, 1)
+                idle = 0
+            else:
+                idle = _wait(idle)
+        return
+    most_parts = joints.shape[0]
+    size = max(1, np.int64(params[PART_SIZE]) // bins.shape[1])
+    numbers[0, :] = 0
+    numbers[0, END] = rows.size
+    reals[0, :] = 0.0
+    reals[0, LOW] = -np.inf
+    reals[0, HIGH] = np.inf
+    state[:] = 0
+    state[LEAVES] = 1
+    state[NODES] = 1
+    state[LARGE] = -1
+    job = COUNT
+    parts = max(1, min(most_parts, rows.size // size))
     while True:
-        phase = state[PHASE]
-        if phase == BEGIN:
-            g = 0.0
-            h = 0.0
-            for i in range(rows.size):
-                r = np.uint32(rows[i])
-                g += pairs[r, 0]
-                h += pairs[r, 1]
-            numbers[0, START] = 0
-            numbers[0, END] = rows.size
-            numbers[0, NODE] = 0
-            numbers[0, DEPTH] = 0
-            numbers[0, SLOT] = 0
-            reals[0, GRADIENT] = g
-            reals[0, HESSIAN] = h
-            reals[0, LOW] = -np.inf
-            reals[0, HIGH] = np.inf
-            _begin_leaf(0, numbers, reals, node_numbers, node_reals, params, 0.0)
-            state[LEAVES] = 1
-            state[NODES] = 1
-            state[SMALL] = 0
-            state[LARGE] = -1
-            phase = ACCUMULATE
-        if phase == CHOOSE:
-            leaf = 0
-            for k in range(1, state[LEAVES]):
-                if reals[k, GAIN] > reals[leaf, GAIN]:
-                    leaf = k
-            if reals[leaf, GAIN] <= 0.0 or state[LEAVES] == most:
-                state[PHASE] = DONE
-                return READY
-            feature = features[numbers[leaf, FEATURE]]
-            _mark_left(feature, numbers[leaf], chosen[leaf], goes_left)
-            start = numbers[leaf, START]
-            end = numbers[leaf, END]
-            state[CHOSEN] = leaf
-            if (end - start) * 4 >= params[PARALLEL_FROM]:
-                state[PHASE] = SPLIT
-                return NEEDS_PARTITION
-            state[BORDER] = _partition(bins, feature[COLUMN], goes_left, rows, scratch, start, end, True)
-            phase = SPLIT
-        if phase == SPLIT:
-            leaf = state[CHOSEN]
+        _lead(job, parts, team, state, work)
+        leaf = state[CHOSEN]
+        if job == COUNT:
+            _join(sizes, parts, joints)
+            _unpack(features, active, sizes, joints[0], hists[numbers[state[SMALL], SLOT]])
+            job = SEARCH
+            parts = 1 if state[LARGE] < 0 else 2
+            if state[LARGE] < 0:
+                for k in range(sizes[0]):
+                    reals[0, GRADIENT] += joints[0, 2 * k]
+                    reals[0, HESSIAN] += joints[0, 2 * k + 1]
+                _begin_leaf(0, numbers, reals, node_numbers, node_reals, params, 0.0)
+        elif job == DIVIDE:
+            state[BORDER] = numbers[leaf, START] + lefts[:parts].sum()
+            job = GATHER
+        elif job == GATHER:
+            job = SEARCH
+            parts = 0
             fresh = state[LEAVES]
             _split(leaf, fresh, state[BORDER], features, numbers, reals, chosen, node_numbers, node_reals, sets, state,
                    params, fresh - 1)  # fmt: skip
             state[LEAVES] += 1
             reals[leaf, GAIN] = 0.0
             reals[fresh, GAIN] = 0.0
-            if state[LEAVES] == most:
-                state[PHASE] = DONE
-                return READY
-            if not _splittable(params, numbers[leaf]) and not _splittable(params, numbers[fresh]):
-                state[PHASE] = CHOOSE
-                continue
-            # the smaller child is counted, the larger is the parent less the smaller
-            small = leaf
-            large = fresh
-            if numbers[leaf, END] - numbers[leaf, START] > numbers[fresh, END] - numbers[fresh, START]:
-                small = fresh
-                large = leaf
-            slot = numbers[leaf, SLOT]
-            numbers[large, SLOT] = slot
-            numbers[small, SLOT] = fresh
-            state[SMALL] = small
-            state[LARGE] = large
-            phase = ACCUMULATE
-        if phase == ACCUMULATE:
-            start = numbers[state[SMALL], START]
-            end = numbers[state[SMALL], END]
-            if (end - start) * columns >= params[PARALLEL_FROM]:
-                state[PHASE] = SEARCH
-                return NEEDS_HISTOGRAM
-            for c in range(columns):
-                joint[c * 512 : c * 512 + 2 * sizes[c]] = 0.0
-            whole = end - start == bins.shape[0]
-            _accumulate(bins, pairs, rows, start, end, 0, columns, whole, joint)
-        small = state[SMALL]
-        large = state[LARGE]
-        hist = hists[numbers[small, SLOT]]
-        _unpack(features, active, sizes, joint, hist)
-        if large >= 0:
-            other = hists[numbers[large, SLOT]]
-            for k in range(other.size):
-                other[k] -= hist[k]
-            _search(
-                other, features, active, params, numbers[large], reals[large], order, ratio, chosen[large]
-            )
-        _search(hist, features, active, params, numbers[small], reals[small], order, ratio, chosen[small])
-        state[PHASE] = CHOOSE
+            if state[LEAVES] == numbers.shape[0]:
+                break
+            if _splittable(params, numbers[leaf]) or _splittable(params, numbers[fresh]):
+                # the smaller child is counted, the larger is the parent less the smaller
+                small, large = leaf, fresh
+                if numbers[leaf, END] - numbers[leaf, START] > numbers[fresh, END] - numbers[fresh, START]:
+                    small, large = fresh, leaf
+                numbers[large, SLOT] = numbers[leaf, SLOT]
+                numbers[small, SLOT] = fresh
+                state[SMALL] = small
+                state[LARGE] = large
+                job = COUNT
+                parts = max(1, min(most_parts, (numbers[small, END] - numbers[small, START]) // size))
+        else:
+            leaf = np.argmax(reals[: state[LEAVES], GAIN])
+            if reals[leaf, GAIN] <= 0.0:
+                break
+            _mark_left(features[numbers[leaf, FEATURE]], numbers[leaf], chosen[leaf], goes_left)
+            state[CHOSEN] = leaf
+            job = DIVIDE
+            parts = max(1, min(most_parts, (numbers[leaf, END] - numbers[leaf, START]) // (2 * size)))
+    atomic_write(team, STOP, 1)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from mlkit.trees import kernels_bins
-from mlkit.trees import kernels_grow as kg
 from mlkit.trees.binning import Encoder, Feature
 from mlkit.trees.ensemble import join_trees
 from mlkit.trees.forest import grow_tree
@@ -51,12 +50,17 @@ def test_bin_numbers_counts_the_edges_below() -> None:
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize("l2", [0.0, 2.0])
-def test_grow_is_the_naive_leafwise_tree(seed: int, l2: float) -> None:
+@pytest.mark.parametrize("part", [1 << 16, 30])
+def test_grow_is_the_naive_leafwise_tree(
+    seed: int, l2: float, part: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlkit.trees.gradient.PART_SIZE", part)
     rng = np.random.default_rng(seed)
     bins, encoder, categorical = some_bins(rng, 60)
     pairs = np.stack([rng.normal(size=60), np.ones(60)], axis=1).astype(np.float32)
     settings = GradientSettings(leaves=5, min_leaf=4, l2=l2)
     work = Grower(bins, encoder, settings).workspace(60)
+    assert (len(work.joints) > 1) == (part == 30)
     work.grow(pairs, np.arange(60, dtype=np.int32), np.ones(4, np.uint8), None)
     expected = naive.grow_leafwise(bins.tolist(), pairs.tolist(), 5, 4, l2, categorical)
     start, end, node = work.leaf_spans()
@@ -67,21 +71,6 @@ def test_grow_is_the_naive_leafwise_tree(seed: int, l2: float) -> None:
     # the flat tree sends the rows to the same leaves
     walked = join_trees([work.to_tree()]).sums(bins, 1)[:, 0]
     np.testing.assert_allclose(walked, expected, rtol=1e-5, atol=1e-6)
-
-
-def test_accumulate_by_columns_is_accumulate_at_once() -> None:
-    rng = np.random.default_rng(4)
-    bins = rng.integers(0, 256, (50, 7)).astype(np.uint8)
-    pairs = rng.normal(size=(50, 2)).astype(np.float32)
-    rows = np.sort(rng.permutation(50)[:30]).astype(np.int32)
-    joint = np.zeros(7 * 512)
-    for first, last in ((0, 3), (3, 4), (4, 7)):
-        kg.accumulate(bins, pairs, rows, 5, 25, first, last, False, joint)
-    expected = np.zeros((7, 256, 2))
-    for r in rows[5:25].tolist():
-        for column in range(7):
-            expected[column, bins[r, column]] += pairs[r]
-    np.testing.assert_allclose(joint.reshape(7, 256, 2), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("classes", [0, 2, 4])

@@ -145,7 +145,8 @@ def test_every_loss_is_lowered(tables: tuple[Table, Table], loss: str) -> None:
 def test_results_do_not_depend_on_threads(
     tables: tuple[Table, Table], threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mlkit.trees.gradient.PARALLEL_FROM", 100)
+    monkeypatch.setattr("mlkit.trees.gradient.PART_SIZE", 100)
+    monkeypatch.setattr("mlkit.trees.gradient.BLOCK", 100)
     train, _ = tables
     jobs = {
         "two": lambda n: train_gradient(train, columns("two"), GradientSettings(rounds=6), threads=n),
