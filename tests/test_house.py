@@ -22,6 +22,7 @@ COMPILERS = {"jit", "simd", "atomics", "native"}  # the files that name numba an
 # rooms that build on another room, as the field does; by its public modules
 ROOM_DOORS = {
     "demo": set(),
+    "cluster": {"jit"},  # a worker is a process of its own: it chooses where its kernels are kept
     "fasttext": {"embeddings", "cluster"},
     "stacking": {"trees", "nets"},
     "lr_find": {"embeddings", "fasttext", "nets", "trees", "plots"},
