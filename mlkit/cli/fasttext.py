@@ -83,7 +83,7 @@ def _train_vectors(model: str) -> Callable[..., None]:
         neg: o.Neg = 5, word_ngrams: o.WordNgrams = 1, loss: o.Loss = "ns", bucket: o.Bucket = 2_000_000,
         minn: o.Minn = 3, maxn: o.Maxn = 6, sample: o.Sample = 1e-4, label: o.Label = "__label__",
         pretrained_vectors: o.Pretrained = None, lr_update_rate: o.LrUpdateRate = 100,
-        save_output: o.SaveOutput = False, native: o.Native = False, no_vec: o.NoVec = False,
+        shuffle: o.Shuffle = True, save_output: o.SaveOutput = False, native: o.Native = False, no_vec: o.NoVec = False,
         checkpoint: options.Checkpoint = None, checkpoint_every: options.CheckpointEvery = 600,
         resume: options.Resume = False, tmp_dir: options.TmpDir = None, threads: o.Threads = None,
         seed: options.Seed = 1, json: options.Json = False,
@@ -118,7 +118,7 @@ def _settings(model: str, values: dict[str, Any], choice: Choice) -> Any:
         min_count=values["min_count"], min_count_label=values["min_count_label"], negative=values["neg"],
         word_ngrams=values["word_ngrams"], loss=loss, bucket=values["bucket"], minn=values["minn"],
         maxn=values["maxn"], sample=values["sample"], label_prefix=values["label"],
-        pretrained=values["pretrained_vectors"], shuffle=values.get("shuffle", True), seed=values["seed"],
+        pretrained=values["pretrained_vectors"], shuffle=values["shuffle"], seed=values["seed"],
     ).checked()  # fmt: skip
 
 

@@ -79,7 +79,12 @@ Ws = option(int, "--ws", "Greatest distance of a context word.", TRAINING, min=1
 Epoch = option(int, "--epoch", "Passes over the text.", TRAINING, min=0)
 Neg = option(int, "--neg", "Noise words for every target (loss ns).", TRAINING, min=1)
 Loss = option(str, "--loss", "ns, hs, softmax, ova (or one-vs-all).", TRAINING)
-Shuffle = option(bool, "--shuffle/--no-shuffle", "Visit the lines of each epoch in a new order.", TRAINING)
+Shuffle = option(
+    bool,
+    "--shuffle/--no-shuffle",
+    "Visit the lines (skipgram, cbow: blocks of lines) of each epoch in a new order.",
+    TRAINING,
+)
 Valid = option(
     str | None, "--valid", "Labelled lines: report F1 after every epoch.", HELD_OUT, metavar="FILE"
 )

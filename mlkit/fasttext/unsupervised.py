@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,8 +32,10 @@ from mlkit.fasttext.training import (
     tree_paths,
     with_rate,
 )
-from mlkit.formats.fasttext_bin import Floats
+from mlkit.formats.fasttext_bin import Floats, Ints
 from mlkit.sweep import FindRate
+
+Longs = NDArray[np.int64]
 
 
 def train_vectors(
@@ -79,10 +84,35 @@ def keep_thresholds(counts: NDArray[np.int64], tokens: int, sample: float) -> ND
 
 
 PIECE_TOKENS = 10_000  # of a step of a range test
+BLOCK_TOKENS = 256  # at least, but for the end of a text without line ends
+
+
+def block_bounds(ids: Ints, end_of_line: int) -> Longs:
+    """Return where the blocks of a text begin, and its length.
+
+    A block is about 256 tokens in whole lines, or at most 1,024 tokens of one line. Blocks are what an epoch visits in
+    a new order. That matters: on 10 MB of an encyclopaedia, two epochs in the
+    order of the text lose 4 points of SimLex-999 and a third of the analogies. The original reads in order too, but
+    with its twelve threads from twelve places at once, and loses as much with `-thread 2`.
+    """
+    ends = np.flatnonzero(ids == end_of_line) + 1
+    cuts = ends[:-1][np.diff(ends // BLOCK_TOKENS) > 0]
+    bounds = np.unique(np.concatenate([[0], cuts, ends[-1:], [len(ids)]]))
+    pieces = -(-np.diff(bounds) // kernels.MAX_LINE)
+    within = np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    return np.append(np.repeat(bounds[:-1], pieces) + kernels.MAX_LINE * within, len(ids))
+
+
+class Order(NamedTuple):
+    """An epoch's order: the numbers of the blocks, and how many tokens come before each (and in all)."""
+
+    epoch: int
+    places: Longs
+    seen: Longs
 
 
 class WordTrainer:
-    """Trains chunks of the id-encoded text."""
+    """Trains chunks of the id-encoded text, in an order of blocks that every epoch shuffles anew."""
 
     def __init__(
         self, corpus: Corpus, settings: Settings, rows: Rows, matrix: Floats, output: Floats
@@ -101,35 +131,46 @@ class WordTrainer:
             np.int64,
         )  # fmt: skip
         self.total = max(1, len(corpus.ids)) * max(1, settings.epoch)
+        self.blocks = block_bounds(corpus.ids, self.end_of_line)
+        self._order = Order(-1, self.blocks[:0], self.blocks[:0])
+
+    def order(self, epoch: int) -> Order:
+        """Return the blocks of the text in an epoch's order."""
+        if self._order.epoch != epoch:
+            places = np.arange(len(self.blocks) - 1)
+            if self.settings.shuffle:
+                np.random.Generator(np.random.SFC64([self.settings.seed, epoch])).shuffle(places)
+            sizes = self.blocks[places + 1] - self.blocks[places]
+            self._order = Order(epoch, places, np.concatenate([[0], np.cumsum(sizes)]))
+        return self._order
 
     def chunks(self, epoch: int) -> list[Chunk]:
-        """Cut the text into chunks that end where lines do; the learning rate falls linearly."""
-        ids, tokens = self.corpus.ids, len(self.corpus.ids)
-        chunks = []
-        first = 0
-        while first < tokens:
-            last = min(first + CHUNK_TOKENS, tokens)
-            ends = np.flatnonzero(ids[last - 1 : last + CHUNK_TOKENS] == self.end_of_line)
-            if len(ends):
-                last += int(ends[0])
-            rate = self.settings.lr * (1 - (epoch * tokens + first) / self.total)
-            chunks.append((first, last, rate))
-            first = last
-        return chunks
+        """Cut an epoch into chunks of blocks; the learning rate falls linearly."""
+        seen = self.order(epoch).seen
+        tokens = int(seen[-1])
+        return [
+            (first, last, self.settings.lr * (1 - (epoch * tokens + int(seen[first])) / self.total))
+            for first, last in self._parts(seen, CHUNK_TOKENS)
+        ]
 
     def pieces(self, epoch: int) -> list[Chunk]:
-        """Cut the text into steps of a range test."""
-        tokens = len(self.corpus.ids)
-        count = max(1, round(tokens / PIECE_TOKENS))
-        return [(tokens * k // count, tokens * (k + 1) // count, 0.0) for k in range(count)]
+        """Cut an epoch into steps of a range test."""
+        return [(first, last, 0.0) for first, last in self._parts(self.order(epoch).seen, PIECE_TOKENS)]
+
+    @staticmethod
+    def _parts(seen: Longs, size: int) -> list[tuple[int, int]]:
+        cuts = np.searchsorted(seen, np.arange(0, int(seen[-1]), size))
+        return list(pairwise([*np.unique(cuts).tolist(), len(seen) - 1]))
 
     def work(self, epoch: int, number: int, chunk: Chunk) -> tuple[float, float]:
         """Train one chunk; return (sum of losses, pairs)."""
         first, last, rate = chunk
+        ids, blocks = self.corpus.ids, self.blocks
+        text = np.concatenate([ids[blocks[k] : blocks[k + 1]] for k in self.order(epoch).places[first:last]])
         result = np.zeros(2)
         scratch = aligned_zeros(3 * self.size + padded(len(self.corpus.words)) + LANES)
         shared = (
-            self.corpus.ids, first, last, self.rows.starts, self.rows.subs, self.keep, self.sizes, self.paths,
+            text, 0, len(text), self.rows.starts, self.rows.subs, self.keep, self.sizes, self.paths,
             self.path, self.noise, self.matrix, self.output, rate, self.settings.lr / self.total,
             np.uint64(chunk_seed(self.settings.seed, epoch, number)), scratch,
         )  # fmt: skip
