@@ -149,6 +149,14 @@ Processes = Annotated[
         help="Work in N processes; --memory and --threads are those of one.", show_default="this one",
     ),
 ]  # fmt: skip
+Sync = Annotated[
+    int | None,
+    typer.Option(
+        "--sync", min=1, metavar="N", rich_help_panel=RUN,
+        help="How often in an epoch the workers of --cluster or --processes put their weights together.",
+        show_default="30",
+    ),
+]  # fmt: skip
 Checkpoint = Annotated[
     str | None,
     typer.Option("--checkpoint", metavar="FILE", rich_help_panel=RUN, help="Save the state of the job here."),

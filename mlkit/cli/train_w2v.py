@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mlkit.cli import options
 from mlkit.cli.output import out
 from mlkit.cli.registry import App
+from mlkit.cli.workers import Workers, paths
 
 if TYPE_CHECKING:
     from mlkit.embeddings.word2vec_texts import Trained
@@ -124,6 +125,9 @@ def train_w2v(
     checkpoint: options.Checkpoint = None,
     checkpoint_every: options.CheckpointEvery = 600.0,
     resume: options.Resume = False,
+    cluster: options.Cluster = None,
+    processes: options.Processes = None,
+    sync: options.Sync = None,
 ) -> None:
     """Learn word vectors from text.
 
@@ -132,6 +136,10 @@ def train_w2v(
     without locks, which is as good but not repeatable.
 
     SIGTERM and SIGUSR1 save --checkpoint and end the run; --resume continues it.
+
+    --processes N and --cluster train a shard of the text on each worker, from weights that they put together --sync
+    times in an epoch. With --threads 1 the result depends on the number of workers only; it is less good than
+    that of one machine where rounds are long (see the README): raise --sync.
 
     \b
     Example:
@@ -147,6 +155,9 @@ def train_w2v(
 
     if resume and checkpoint is None:
         raise UsageError("--resume needs --checkpoint FILE")
+    workers = Workers(cluster, processes, output, tmp_dir, threads)
+    if sync is not None and not workers:
+        raise UsageError("--sync needs --cluster or --processes")
     if patience is not None and valid is None:
         raise UsageError("--patience needs --valid FILE")
     if save_output_vectors is not None and loss is Loss.hs:
@@ -165,11 +176,18 @@ def train_w2v(
         valid=valid, valid_every=valid_every, patience=patience,
     )  # fmt: skip
     with StopSignals() as stop, out.progress("Training") as progress:
-        checkpoints = Checkpoints(checkpoint, checkpoint_every, stop)
-        trained = train_texts(
-            texts, settings, threads=threads, checkpoints=checkpoints, resume=resume,
-            find_rate=choice.finder(progress), progress=progress,
-        )  # fmt: skip
+        job: dict[str, Any] = {
+            "checkpoints": Checkpoints(checkpoint, checkpoint_every, stop), "resume": resume,
+            "find_rate": choice.finder(progress), "progress": progress,
+        }  # fmt: skip
+        if workers:
+            from mlkit.embeddings.parallel import train_texts_on
+
+            with workers.engine() as engine:
+                texts = replace(texts, sources=paths(engine, corpus))
+                trained = train_texts_on(workers.crew(engine, sync), texts, settings, **job)
+        else:
+            trained = train_texts(texts, settings, threads=threads, **job)
     _write(trained, output, format, save_output_vectors)
     _tell(trained, json, corpus, output)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mlkit.cluster import Engine, Shardable
+    from mlkit.embeddings.averaging import Crew
     from mlkit.progress import Progress
 
 
@@ -47,6 +48,12 @@ class Workers:
         if self.threads is not None:
             return self.threads
         return max(1, thread_count() // engine.workers) if engine.local else None
+
+    def crew(self, engine: Engine, sync: int | None) -> Crew:
+        """Return who trains, and how often they put their weights together."""
+        from mlkit.embeddings.averaging import SYNC, Crew
+
+        return Crew(engine, sync or SYNC, self.threads_each(engine), self.scratch(engine))
 
     def scratch(self, engine: Engine) -> str | None:
         """Return where a worker keeps temporary files: --tmp-dir here, its own machine's folder elsewhere."""

@@ -375,16 +375,20 @@ class _Run:
     def _validate(self) -> None:
         """Note the held-out loss: the kernel at rate 0, with the same random numbers every time."""
         assert self.held_out is not None
-        held_out, state = self.held_out, self.state
-        totals = np.zeros(3)
-        for chunk in _chunks(held_out.ids, 1):
-            totals += self._train_chunk(held_out.ids[chunk.start : chunk.end], 0.0, 0.0, -1 - chunk.start)
-        if totals[1] == 0:
-            raise DataError("the held-out text has no pair of known words")
-        epoch, loss = self._position(state.done) / len(self.ids), _mean(totals)
+        state = self.state
+        epoch, loss = self._position(state.done) / len(self.ids), self.loss_of(self.held_out.ids)
         best = min((loss for _, loss in state.valid), default=math.inf)
         state.valid.append((epoch, loss))
         state.since_best = 0 if loss < best else state.since_best + 1
+
+    def loss_of(self, ids: Ids) -> float:
+        """Return the mean loss of held-out ids. Raises `DataError` where there is nothing to predict."""
+        totals = np.zeros(3)
+        for chunk in _chunks(ids, 1):
+            totals += self._train_chunk(ids[chunk.start : chunk.end], 0.0, 0.0, -1 - chunk.start)
+        if totals[1] == 0:
+            raise DataError("the held-out text has no pair of known words")
+        return _mean(totals)
 
     def _words_read(self) -> int:
         """Return how many words the chunks done hold."""
@@ -444,15 +448,15 @@ def aligned(size: int) -> Matrix:
     return raw[skip : skip + size]
 
 
-def _chunks(ids: Ids, epochs: int) -> Iterator[Chunk]:
-    """Cut every epoch into chunks of about `CHUNK` ids, at ends of sentences where one is near."""
+def _chunks(ids: Ids, epochs: int, size: int = CHUNK) -> Iterator[Chunk]:
+    """Cut every epoch into chunks of about `size` ids, at ends of sentences where one is near."""
     cuts = [0]
     while cuts[-1] < len(ids):
-        end = min(cuts[-1] + CHUNK, len(ids))
+        end = min(cuts[-1] + size, len(ids))
         if end < len(ids):
-            ends = np.flatnonzero(ids[end - CHUNK // 8 : end] < 0)
+            ends = np.flatnonzero(ids[end - size // 8 : end] < 0)
             if len(ends):
-                end += int(ends[-1]) + 1 - CHUNK // 8
+                end += int(ends[-1]) + 1 - size // 8
         cuts.append(end)
     for epoch in range(epochs):
         for first, last in pairwise(cuts):

@@ -83,27 +83,11 @@ def train_texts(
     vocabulary, corpus = prepare_corpus(
         texts.sources, min_count=texts.min_count, max_size=texts.max_vocab, lower=texts.lower, vocabulary=known,
         encoded=texts.encoded, errors=texts.errors, threads=count, memory=texts.memory, tmp_dir=texts.tmp_dir,
-        progress=_watched(progress, checkpoints),
+        progress=watched(progress, checkpoints),
     )  # fmt: skip
-    if len(vocabulary) == 0:
-        raise DataError(
-            f"no word comes {texts.min_count} times or more", path=display_name(texts.sources[0]),
-            hint="lower --min-count, or give more text",
-        )  # fmt: skip
-    if corpus.tokens == 0:
-        raise DataError("the text has no word of the vocabulary", path=display_name(texts.sources[0]))
-    identity: dict[str, Any] = {"vocabulary": vocabulary.fingerprint, "tokens": corpus.tokens}
-    existing = None if texts.init is None else _Existing.load(texts.init, vocabulary)
-    if existing is not None:
-        identity["init"] = existing.fingerprint
-    held_out = None
-    if texts.valid is not None:
-        valid = encode_corpus(
-            [texts.valid], vocabulary, lower=texts.lower, errors=texts.errors, threads=count
-        )
-        held_out = HeldOut(valid.ids, texts.valid_every, texts.patience)
-        identity |= {"valid": valid.tokens, "valid_every": texts.valid_every, "patience": texts.patience}
-    start = None if existing is None else (existing.known, existing.rows)
+    check_words(texts, vocabulary, corpus.tokens)
+    existing, held_out, identity = prepared(texts, vocabulary, corpus.tokens, count)
+    start = None if existing is None else existing.start
     if find_rate is not None:
         tested = settings
 
@@ -116,6 +100,42 @@ def train_texts(
         corpus.ids, vocabulary.counts, settings, threads=count, held_out=held_out, checkpoints=checkpoints,
         start=start, resume=resume, identity=identity, progress=progress,
     )  # fmt: skip
+    return trained_words(record, vocabulary, existing, settings)
+
+
+def check_words(texts: Texts, vocabulary: Vocabulary, tokens: int) -> None:
+    """Raise `DataError` where there is nothing to train on."""
+    if len(vocabulary) == 0:
+        raise DataError(
+            f"no word comes {texts.min_count} times or more", path=display_name(texts.sources[0]),
+            hint="lower --min-count, or give more text",
+        )  # fmt: skip
+    if tokens == 0:
+        raise DataError("the text has no word of the vocabulary", path=display_name(texts.sources[0]))
+
+
+def prepared(
+    texts: Texts, vocabulary: Vocabulary, tokens: int, threads: int
+) -> tuple[Existing | None, HeldOut | None, dict[str, Any]]:
+    """Return existing vectors, held-out text, and the facts about all inputs that a checkpoint must agree on."""
+    identity: dict[str, Any] = {"vocabulary": vocabulary.fingerprint, "tokens": tokens}
+    existing = None if texts.init is None else Existing.load(texts.init, vocabulary)
+    if existing is not None:
+        identity["init"] = existing.fingerprint
+    held_out = None
+    if texts.valid is not None:
+        valid = encode_corpus(
+            [texts.valid], vocabulary, lower=texts.lower, errors=texts.errors, threads=threads
+        )
+        held_out = HeldOut(valid.ids, texts.valid_every, texts.patience)
+        identity |= {"valid": valid.tokens, "valid_every": texts.valid_every, "patience": texts.patience}
+    return existing, held_out, identity
+
+
+def trained_words(
+    record: WordVectors, vocabulary: Vocabulary, existing: Existing | None, settings: Settings
+) -> Trained:
+    """Return the vectors of the vocabulary, then those of words that only the existing ones have."""
     words, vectors = vocabulary.words(), record.vectors
     if existing is not None:
         words += existing.other_words
@@ -123,7 +143,7 @@ def train_texts(
     return Trained(words, vectors, record.outputs, record, vocabulary, settings)
 
 
-def _watched(progress: Progress, checkpoints: Checkpoints | None) -> Progress:
+def watched(progress: Progress, checkpoints: Checkpoints | None) -> Progress:
     """Let a stop signal end the reading of the text: there is nothing to save yet."""
 
     def report(state: Report) -> None:
@@ -135,7 +155,7 @@ def _watched(progress: Progress, checkpoints: Checkpoints | None) -> Progress:
 
 
 @dataclass(frozen=True)
-class _Existing:
+class Existing:
     """Vectors to continue: rows of known word ids, and the words that the new text does not have."""
 
     known: NDArray[np.int64]
@@ -144,8 +164,13 @@ class _Existing:
     other_rows: Matrix
     fingerprint: str
 
+    @property
+    def start(self) -> tuple[NDArray[np.int64], Matrix]:
+        """What `train` begins with."""
+        return self.known, self.rows
+
     @classmethod
-    def load(cls, path: PathLike, vocabulary: Vocabulary) -> _Existing:
+    def load(cls, path: PathLike, vocabulary: Vocabulary) -> Existing:
         words, matrix = load_vectors(path)
         ids = np.array([vocabulary.index(word) for word in words], np.int64)
         others = np.flatnonzero(ids < 0)
