@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -85,23 +86,26 @@ def record(
     """
     rates: list[float] = []
     losses: list[float] = []
-    average, best = 0.0, np.inf
+    smooth: list[float] = []
+    average, best = 0.0, math.inf
     reason: StopReason = "end"
     for rate, loss in points:
-        if not np.isfinite(loss):
+        if not math.isfinite(loss):
             reason = "nan"
             break
+        average = beta * average + (1 - beta) * loss
         rates.append(rate)
         losses.append(loss)
-        average = beta * average + (1 - beta) * loss
-        smooth = average / (1 - beta ** len(losses))
-        best = min(best, smooth)
-        if diverge and smooth > diverge * best:
+        value = average / (1 - beta ** len(losses))
+        smooth.append(value)
+        if value < best:
+            best = value
+        elif diverge and value > diverge * best:
             reason = "diverged"
             break
     if reason == "end" and wanted is not None and len(rates) < wanted:
         reason = "data"
-    return Curve(np.array(rates), np.array(losses), smoothed(losses, beta), reason, wanted)
+    return Curve(np.array(rates), np.array(losses), np.array(smooth), reason, wanted)
 
 
 def average_curves(curves: Iterable[Curve]) -> Iterator[tuple[float, float]]:

@@ -32,7 +32,9 @@ def range_tests(
     curves = []
     for repeat in range(repeats):
         stage = f"range test {repeat + 1}" if repeats > 1 else "range test"
-        points = _watched(sweep.run(rates, repeat), stage, steps, progress)
+        points = sweep.run(rates, repeat)
+        if progress is not silent:
+            points = _watched(points, stage, steps, progress)
         curves.append(record(points, beta=beta, diverge=diverge, wanted=steps))
     return curves
 
