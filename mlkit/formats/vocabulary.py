@@ -6,6 +6,7 @@ Two text formats are read and written: ``word<TAB>count`` (tsv) and ``word count
 from __future__ import annotations
 
 import hashlib
+import io
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from mlkit.errors import DataError
 from mlkit.formats import kernels_corpus as kernels
-from mlkit.formats.streams import PathLike, display_name, open_output, read_lines
+from mlkit.formats.streams import PathLike, decode_lines, display_name, open_output, read_bytes
 
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
@@ -128,17 +129,22 @@ class Vocabulary:
                 )
 
     @classmethod
-    def load(cls, path: PathLike) -> Vocabulary:
+    def load(cls, path: PathLike, *, fast: bool = True) -> Vocabulary:
         """Read ``word<TAB>count`` or ``word count`` lines; ids are the places in the file.
 
         The line ``</s> n`` with which word2vec's files begin is left out: line ends are no words here.
-        Raises `DataError` for a line without a count, or a word that comes twice.
+        Raises `DataError` for a line without a count, or a word that comes twice. `fast` False reads line by line
+        also what can be read at once.
         """
+        name = display_name(path)
+        data = read_bytes(path)
+        plain = cls._of_plain_table(data) if fast else None
+        if plain is not None:
+            return plain
         words: list[str] = []
         counts: list[int] = []
         seen: set[str] = set()
-        name = display_name(path)
-        for number, line in enumerate(read_lines(path), 1):
+        for number, line in enumerate(decode_lines(io.BytesIO(data), name), 1):
             word, tab, count = line.rpartition("\t")
             if not tab:
                 word, _, count = line.rpartition(" ")
@@ -154,3 +160,37 @@ class Vocabulary:
             words.append(word)
             counts.append(int(count))
         return cls.from_words(words, counts)
+
+    @classmethod
+    def _of_plain_table(cls, data: bytes) -> Vocabulary | None:
+        """Read ``word<TAB>count`` lines as `save` writes them at once; None if there is anything else, or a fault."""
+        text = np.frombuffer(data, np.uint8)
+        ends, tabs = np.flatnonzero(text == 10), np.flatnonzero(text == 9)
+        whole = len(ends) > 0 and len(tabs) > 0 and ends[-1] == len(text) - 1
+        if not whole or b"\r" in data or data.startswith(b"\xef\xbb\xbf"):
+            return None
+        starts = np.concatenate((np.zeros(1, np.int64), ends[:-1] + 1))
+        last = np.searchsorted(tabs, ends) - 1
+        stops = tabs[last]  # of words: the last tab of a line
+        digits = ends - stops - 1
+        if last[0] < 0 or (stops <= starts).any() or digits.min() < 1 or digits.max() > 18:
+            return None
+        counts = np.zeros(len(ends), np.int64)
+        for place in range(int(digits.max())):
+            here = np.flatnonzero(digits > place)
+            values = text[stops[here] + 1 + place].astype(np.int64) - 48
+            if values.min() < 0 or values.max() > 9:
+                return None
+            counts[here] = counts[here] * 10 + values
+        places = zip(starts.tolist(), stops.tolist(), strict=True)
+        if len({data[start:stop] for start, stop in places}) < len(ends):
+            return None
+        try:
+            data.decode("utf-8")
+        except UnicodeDecodeError:
+            return None
+        edges = np.zeros(len(text) + 1, np.int8)
+        edges[starts], edges[stops] = 1, -1
+        offsets = np.zeros(len(ends) + 1, np.int64)
+        np.cumsum(stops - starts, out=offsets[1:])
+        return cls(text[np.cumsum(edges[:-1], dtype=np.int8) > 0], offsets, counts)

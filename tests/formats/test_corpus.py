@@ -224,6 +224,33 @@ def test_vocabulary_round_trip(tmp_path: Path, format: str) -> None:
     assert (found.index("a\x00"), found.index("z")) == (2, -1)
 
 
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    lines=st.lists(
+        st.tuples(
+            st.sampled_from(["the", "of", "ψ", "a b", "x\ty", "", "\x00", "\u2028"]),
+            st.sampled_from(["\t", " ", "\t\t"]),
+            st.sampled_from(["1", "23", "0", "123456789012345678", "1234567890123456789", "-1", "4x", ""]),
+            st.sampled_from(["\n", "\n", "\n", "\r\n", "\n\n", ""]),
+        ), max_size=6,
+    ),
+    rubbish=st.binary(max_size=3), place=st.integers(0, 40),
+)  # fmt: skip
+def test_a_vocabulary_read_at_once_is_that_read_by_lines(
+    tmp_path: Path, lines: list[tuple[str, ...]], rubbish: bytes, place: int
+) -> None:
+    data = "".join("".join(line) for line in lines).encode()
+    (tmp_path / "v").write_bytes(data[:place] + rubbish + data[place:])
+    found = []
+    for fast in (True, False):
+        try:
+            vocabulary = Vocabulary.load(tmp_path / "v", fast=fast)
+            found.append((vocabulary.words(), vocabulary.counts.tolist()))
+        except MlkitError as error:
+            found.append(str(error))
+    assert found[0] == found[1]
+
+
 def test_word2vec_vocabulary_loses_its_sentence_end(tmp_path: Path) -> None:
     (tmp_path / "v").write_text("</s> 12\nthe 9\nof 3\n")
     assert Vocabulary.load(tmp_path / "v").words() == ["the", "of"]
