@@ -25,7 +25,7 @@ ROOM_DOORS = {
     "cluster": {"jit"},  # a worker is a process of its own: it chooses where its kernels are kept
     "fasttext": {"embeddings", "cluster"},
     "stacking": {"trees", "nets"},
-    "lr_find": {"embeddings", "fasttext", "nets", "trees", "plots"},
+    "lr_find": {"plots"},
     "nets": {"fasttext", "trees"},
     "embeddings": {"plots", "cluster"},
     "trees": {"plots", "cluster"},

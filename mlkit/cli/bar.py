@@ -45,7 +45,7 @@ def short(number: float) -> str:
 
 @contextmanager
 def bar(title: str) -> Iterator[Callback]:
-    """Draw a bar per stage on stderr while the block runs."""
+    """Draw a bar per stage on stderr while the block runs; ``epoch 1``, ``epoch 2`` ... share one."""
     progress = Progress(
         TextColumn("[bold]{task.description}"),
         BarColumn(bar_width=24),
@@ -58,9 +58,10 @@ def bar(title: str) -> Iterator[Callback]:
     tasks: dict[str, TaskID] = {}
 
     def report(event: Report) -> None:
-        if event.stage not in tasks:
-            name = event.stage or title
-            tasks[event.stage] = progress.add_task(name, total=event.total, unit=event.unit, figures="")
+        name = event.stage or title
+        kind = name.rstrip("0123456789")
+        if kind not in tasks:
+            tasks[kind] = progress.add_task(name, total=event.total, unit=event.unit, figures="")
         figures = []
         if event.loss is not None:
             figures.append(f"loss {event.loss:.4f}")
@@ -69,7 +70,8 @@ def bar(title: str) -> Iterator[Callback]:
         if event.learning_rate is not None:
             figures.append(f"rate {event.learning_rate:.2g}")
         progress.update(
-            tasks[event.stage], completed=event.done, total=event.total, figures="  ".join(figures)
+            tasks[kind], description=name, completed=event.done, total=event.total,
+            figures="  ".join(figures),
         )  # fmt: skip
 
     with progress:

@@ -72,9 +72,8 @@ def distill(
     """
     values = {**locals(), "loss": None, "huber_delta": 1.0, "task": "classification"}
     from mlkit.nets import Teacher
-    from mlkit.nets.teachers import load_teacher
 
-    _train(values, teacher=Teacher(load_teacher(teacher, text), temperature, alpha))
+    _train(values, teacher=Teacher(_teacher(teacher, text), temperature, alpha))
 
 
 @app.command()
@@ -102,6 +101,15 @@ def cv(
     """
     values = {**locals(), "freeze": None}
     net_use.run_folds(values)
+
+
+def _teacher(path: str, text: str | None) -> Any:
+    """Read a model with probabilities."""
+    from mlkit.formats.model import kind_of
+    from mlkit.nets.teachers import load_teacher
+    from mlkit.stacking import load_stack
+
+    return load_stack(path) if kind_of(path) == "stack" else load_teacher(path, text)
 
 
 def _train(values: dict[str, Any], **more: Any) -> None:

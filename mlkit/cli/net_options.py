@@ -121,7 +121,7 @@ Plot = option(str | None, "--plot", "Draw the learning curve (.svg, .png).", Non
 TeacherFile = Annotated[
     str,
     typer.Option(
-        "--teacher", metavar="FILE", help="A model of net, boost, bag or fastText.", show_default=False
+        "--teacher", metavar="FILE", help="A model of net, boost, bag, stack or fastText.", show_default=False
     ),
 ]
 Temperature = option(float, "--temperature", "Softens the teacher's classes.", None, metavar="T")

@@ -142,7 +142,8 @@ def draw(history: History, path: str) -> None:
     series = [Series(epochs, history.losses, "training")]
     if history.valid_losses:
         series.append(Series(epochs, history.valid_losses, "held-out"))
-    save(Figure(series, "Learning curve", "epoch", "loss"), path)
+    best = [(float(history.best_epoch), "best")] if history.valid_losses else []
+    save(Figure(series, "Learning curve", "epoch", "loss", marks=best), path)
 
 
 def _blocks(

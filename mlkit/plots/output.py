@@ -37,6 +37,7 @@ def to_png(figure: Figure) -> bytes:
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure as Drawing
+        from matplotlib.ticker import MaxNLocator
     except ImportError:
         raise MissingExtra("a PNG plot", "plot") from None
     drawing = Drawing(figsize=(7.2, 4.5), dpi=150, layout="constrained")
@@ -64,6 +65,8 @@ def to_png(figure: Figure) -> bytes:
         axes.set_ylim(y_axis.low, y_axis.high)
     if figure.log_x:
         axes.set_xscale("log")
+    elif all(s.kind == "line" and all(float(x).is_integer() for x in s.x) for s in figure.series):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # such as epochs
     axes.set(title=figure.title, xlabel=figure.x_label, ylabel=figure.y_label)
     axes.grid(color="0.92")
     axes.set_axisbelow(True)
