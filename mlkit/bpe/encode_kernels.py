@@ -64,14 +64,9 @@ class Tables:
         self._fill_texts()
 
     def _fill_merges(self) -> None:
-        model, vocabulary = self.model, self.model.vocabulary
-        count = len(model.merges)
-        lefts, rights = zip(*model.merges, strict=True) if count else ((), ())
-        left, right = (
-            np.fromiter(map(vocabulary.__getitem__, part), np.int32, count) for part in (lefts, rights)
-        )
-        new = np.fromiter(map(vocabulary.__getitem__, map("".join, model.merges)), np.int64, count)
-        ranks = np.array(model.ranks, np.int64) if model.ranks else np.arange(count)
+        model = self.model
+        left, right, new = map(np.array, model.merge_ids, (np.int32, np.int32, np.int64))
+        ranks = np.array(model.ranks, np.int64) if model.ranks else np.arange(len(new))
         size = 1 << max(4, (3 * len(left)).bit_length())
         self.keys: Ints = np.full(size, -1, np.int64)
         self.found: Ints = np.zeros(size, np.int64)

@@ -62,6 +62,11 @@ class BpeModel:
         """Highest id + 1."""
         return max(self.vocabulary.values(), default=-1) + 1
 
+    @cached_property
+    def merge_ids(self) -> tuple[list[int], list[int], list[int]]:
+        """Ids of the left symbols of all merges, of the right ones, and of what they make."""
+        return _merge_ids(self.merges, self.vocabulary)
+
     @property
     def default_marker(self) -> str:
         """What shows in pieces where words begin or go on."""
@@ -209,19 +214,35 @@ def _first_ones(pairs: list[Pair], counts: list[int] | None) -> tuple[list[Pair]
 
 
 def _with_vocabulary(kind: Kind, pairs: list[Pair], vocabulary: dict[str, int], name: str) -> BpeModel:
-    made = set(map("".join, pairs))
-    known = vocabulary.keys()
-    if not (made <= known and all(map(known.__contains__, chain.from_iterable(pairs)))):
-        for number, (left, right) in enumerate(pairs, 1):
-            for token in (left, right, left + right):
-                if token not in vocabulary:
-                    raise ModelError(f"merge {number}: {token[:40]!r} is not in the vocabulary", path=name)
+    try:
+        merge_ids = _merge_ids(pairs, vocabulary)
+    except KeyError:
+        number, token = next(
+            (number, token)
+            for number, (left, right) in enumerate(pairs, 1)
+            for token in (left, right, left + right)
+            if token not in vocabulary
+        )
+        message = f"merge {number}: {token[:40]!r} is not in the vocabulary"
+        raise ModelError(message, path=name) from None
     specials = {}
     if kind == "bytes":
-        specials = {t: n for t, n in vocabulary.items() if t not in made and len(t) > 1}
+        made = set(merge_ids[2])
+        specials = {t: n for t, n in vocabulary.items() if n not in made and len(t) > 1}
     suffix = _suffix_of(pairs) if kind == "chars" else ""
     unknown = "<unk>" if "<unk>" in vocabulary else None
-    return BpeModel(kind, pairs, vocabulary, specials, unknown, suffix, source="merges.txt")
+    model = BpeModel(kind, pairs, vocabulary, specials, unknown, suffix, source="merges.txt")
+    model.__dict__["merge_ids"] = merge_ids  # a cached property
+    return model
+
+
+def _merge_ids(
+    pairs: Sequence[Pair], vocabulary: Mapping[str, int]
+) -> tuple[list[int], list[int], list[int]]:
+    """Return the ids of the left and right symbols of all merges, and of what they make. Raises KeyError."""
+    number = vocabulary.__getitem__
+    left, right = ([number(pair[side]) for pair in pairs] for side in (0, 1))
+    return left, right, list(map(number, map("".join, pairs)))
 
 
 def vocabulary_of(

@@ -6,12 +6,12 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from mlkit.errors import DataError, ModelError
 from mlkit.formats.streams import PathLike, decode_lines, display_name, open_output, read_bytes, write_text
 
 Pair = tuple[str, str]
+_NO_SPACE = bytes(byte for byte in range(256) if byte not in b" \n")
 
 
 @dataclass(frozen=True)
@@ -65,20 +65,21 @@ def read_merges(path: PathLike) -> MergesFile:
 
 def _plain_merges(content: bytes) -> MergesFile | None:
     """Return the merges of a file in which every line is just ``left right``, at once; None for any other."""
+    version = None
+    if content.startswith(b"#version:"):
+        head, _, content = content.partition(b"\n")
+        version = head.removeprefix(b"#version:").strip().decode("utf-8", "replace")
+    content = content.removesuffix(b"\n") + b"\n"
+    spaces = content.translate(None, _NO_SPACE)
+    if spaces != b" \n" * content.count(b"\n") or b" \n" in content or b"\n " in content:
+        return None
+    if b"\r" in content or content.startswith((b" ", b"\xef\xbb\xbf")):
+        return None
     try:
-        text = content.decode("utf-8").removesuffix("\n")
+        symbols = content.decode("utf-8")[:-1].replace("\n", " ").split(" ")
     except UnicodeDecodeError:
         return None
-    version = None
-    if text.startswith("#version:"):
-        head, _, text = text.partition("\n")
-        version = head.removeprefix("#version:").strip()
-    if "\r" in text or "\ufeff" in text[:1] or " \n" in text or "\n " in text or text != text.strip(" "):
-        return None
-    pairs = [tuple(line.split(" ")) for line in text.split("\n")]
-    if set(map(len, pairs)) != {2}:
-        return None
-    return MergesFile(version, cast(list[Pair], pairs), None)
+    return MergesFile(version, list(zip(symbols[::2], symbols[1::2], strict=True)), None)
 
 
 def write_merges(path: PathLike, pairs: Iterable[Pair], version: str | None = "0.2") -> None:

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import base64
 import json
+import tempfile
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from mlkit.bpe.model import BpeModel, load_model, save_model
 from mlkit.errors import DataError, MlkitError, ModelError, UsageError
+from mlkit.formats import merges
 from mlkit.formats.merges import read_merges, write_fastbpe, write_merges
 from mlkit.formats.word_counts import merge_word_counts, read_word_counts, write_word_counts
 
@@ -25,6 +28,45 @@ def test_merges_round_trip(tmp_path: Path) -> None:
     write_fastbpe(path, PAIRS, [9, 8, 7])
     found = read_merges(path)
     assert (found.version, found.pairs, found.counts) == (None, PAIRS, [9, 8, 7])
+
+
+_PARTS = [
+    "a",
+    "b",
+    " ",
+    " ",
+    "\n",
+    "é",
+    "#version: 0.2\n",
+    "\r",
+    "\ufeff",
+    "c d\n",
+    "c d\n",
+    "e f 3\n",
+    "\x85",
+    "\u3000",
+]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.sampled_from(_PARTS), max_size=9).map(lambda parts: "".join(parts).encode()), st.booleans()
+)
+def test_merges_at_once_and_line_by_line(content: bytes, damaged: bool) -> None:
+    """The quick way for plain files of merges finds what the way for all files finds, or leaves it to that."""
+
+    def found() -> object:
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(content + b"\xff" * damaged)
+            file.flush()
+            try:
+                return read_merges(file.name)
+            except ModelError as error:
+                return error.message, error.line
+
+    quick = found()
+    with mock.patch.object(merges, "_plain_merges", return_value=None):
+        assert found() == quick
 
 
 @pytest.mark.parametrize(
