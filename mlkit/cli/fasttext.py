@@ -13,6 +13,7 @@ from mlkit.cli import fasttext_options as o
 from mlkit.cli.fasttext_options import Original, app
 from mlkit.cli.output import out
 from mlkit.cli.rates import Choice
+from mlkit.cli.workers import Workers, paths
 
 if TYPE_CHECKING:
     from mlkit.fasttext.training import Job, Result
@@ -33,16 +34,20 @@ def supervised(
     save_output: o.SaveOutput = False, native: o.Native = False, no_vec: o.NoVec = False,
     checkpoint: options.Checkpoint = None, checkpoint_every: options.CheckpointEvery = 600,
     resume: options.Resume = False, tmp_dir: options.TmpDir = None, threads: o.Threads = None,
-    seed: options.Seed = 1, json: options.Json = False,
+    seed: options.Seed = 1, json: options.Json = False, cluster: options.Cluster = None,
+    processes: options.Processes = None, sync: options.Sync = None,
 ) -> None:  # fmt: skip
     """Train a classifier on lines with __label__ tokens.
+
+    --processes N and --cluster train a shard of the lines on each worker, from weights that they put together --sync
+    times in an epoch; the lines must not be sorted by label. With --threads 1 the result depends on the number of
+    workers only.
 
     \b
     Example:
       mlkit fasttext supervised -input cooking.train.txt -output model -lr 1.0 -epoch 25 -wordNgrams 2
     """
     from mlkit.errors import UsageError
-    from mlkit.fasttext.supervised import train_supervised
 
     choice = Choice(lr, checkpoint, resume)
     settings = _settings("supervised", context.params, choice)
@@ -53,6 +58,8 @@ def supervised(
 
             if valid or resume or checkpoint:
                 raise UsageError("autotune goes with neither --valid nor checkpoints")
+            if _workers(context.params):
+                raise UsageError("autotune works on this machine only")
             if choice.auto:
                 raise UsageError("--lr auto and autotune both search a rate: leave --lr out")
             fixed = {name for name in context.params if _given(context, name)}
@@ -70,9 +77,8 @@ def supervised(
             result = tuned.result
         else:
             score = fasttext_use.scorer(valid) if valid else None
-            result = train_supervised(
-                input, settings, job, score=score, patience=patience, find_rate=choice.finder(report)
-            )
+            more = {"score": score, "patience": patience, "find_rate": choice.finder(report)}
+            result = _trained(context.params, settings, job, more)
     _finish(output, result, context.params | choice.settings)
 
 
@@ -86,25 +92,57 @@ def _train_vectors(model: str) -> Callable[..., None]:
         shuffle: o.Shuffle = True, save_output: o.SaveOutput = False, native: o.Native = False, no_vec: o.NoVec = False,
         checkpoint: options.Checkpoint = None, checkpoint_every: options.CheckpointEvery = 600,
         resume: options.Resume = False, tmp_dir: options.TmpDir = None, threads: o.Threads = None,
-        seed: options.Seed = 1, json: options.Json = False,
+        seed: options.Seed = 1, json: options.Json = False, cluster: options.Cluster = None,
+        processes: options.Processes = None, sync: options.Sync = None,
     ) -> None:  # fmt: skip
-        from mlkit.fasttext.unsupervised import train_vectors
-
         choice = Choice(lr, checkpoint, resume)
         settings = _settings(model, context.params, choice)
         with out.progress("Training") as report:
             job = _job(context.params, report)
-            result = train_vectors(input, settings, job, find_rate=choice.finder(report))
+            result = _trained(context.params, settings, job, {"find_rate": choice.finder(report)})
         _finish(output, result, context.params | choice.settings)
 
     return train
 
 
-_EXAMPLE = "\n\n\b\nExample:\n  mlkit fasttext {0} --input corpus.txt --output vec --minn 3 --maxn 6"
+def _workers(values: dict[str, Any]) -> Workers:
+    from mlkit.errors import UsageError
+
+    workers = Workers(*(values[name] for name in ("cluster", "processes", "output", "tmp_dir", "threads")))
+    if values["sync"] is not None and not workers:
+        raise UsageError("--sync needs --cluster or --processes")
+    return workers
+
+
+def _trained(values: dict[str, Any], settings: Any, job: Job, more: dict[str, Any]) -> Result:
+    """Train here, or on workers."""
+    if workers := _workers(values):
+        from mlkit.fasttext.parallel import train_on
+
+        with workers.engine() as engine:
+            crew = workers.crew(engine, values["sync"])
+            return train_on(crew, paths(engine, [values["input"]])[0], settings, job, **more)
+    if settings.model == "supervised":
+        from mlkit.fasttext.supervised import train_supervised
+
+        return train_supervised(values["input"], settings, job, **more)
+    from mlkit.fasttext.unsupervised import train_vectors
+
+    return train_vectors(values["input"], settings, job, **more)
+
+
+_MORE = """
+
+--processes N and --cluster train a shard of the text on each worker, from weights that they put together --sync times
+in an epoch. With --threads 1 the result depends on the number of workers only.
+
+\b
+Example:
+  mlkit fasttext {0} --input corpus.txt --output vec --minn 3 --maxn 6"""
 _HELP = {"skipgram": "Train skip-gram word vectors with character n-grams.",
          "cbow": "Train CBOW word vectors with character n-grams."}  # fmt: skip
 for _name, _text in _HELP.items():
-    app.command(_name, cls=Original, help=_text + _EXAMPLE.format(_name), short_help=_text)(
+    app.command(_name, cls=Original, help=_text + _MORE.format(_name), short_help=_text)(
         _train_vectors(_name)
     )
 

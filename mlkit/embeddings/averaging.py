@@ -88,7 +88,7 @@ class Rounds:
 
     weights: float32 [rows, padded dim] by name, changed in place. updates: for every matrix, how often one worker is
     expected to update each row in an epoch. rate: the learning rate of a part of the training (0 to 1). after: called
-    with the number of rounds done; says whether to go on. state: what `after` keeps, saved with checkpoints.
+    with the number of rounds done; says whether to go on. state, kept: what `after` keeps, saved with checkpoints.
     """
 
     engine: Engine
@@ -107,6 +107,7 @@ class Rounds:
     progress: Progress = silent
     after: Callable[[int], bool] = lambda done: True
     state: dict[str, Any] = field(default_factory=dict)
+    kept: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     done: int = 0
     moves: Weights = field(default_factory=dict)  # of the last round
     epoch_figures: list[Figures] = field(default_factory=list)
@@ -134,6 +135,8 @@ class Rounds:
         for name, matrix in self.weights.items():
             matrix[:] = arrays[name]
             self.moves[name] = arrays[f"moves of {name}"].copy()
+        for name, array in self.kept.items():
+            array[...] = arrays[name]
         self.done = saved["round"]
         self.epoch_figures = [Figures(*values) for values in saved["figures"]]
         self.state.update(saved["more"])
@@ -145,7 +148,7 @@ class Rounds:
         figures = [[each.loss, each.predictions, each.words, each.cpu_seconds] for each in self.epoch_figures]
         state = {"round": self.done, "figures": figures, "more": self.state}
         moves = {f"moves of {name}": matrix for name, matrix in self.moves.items()}
-        self.checkpoints.save(self.command, self._identity(), state, {**self.weights, **moves})
+        self.checkpoints.save(self.command, self._identity(), state, {**self.weights, **moves, **self.kept})
 
     def _round(self) -> Figures:
         base = {name: self.engine.file(f"round-{self.done}-{name}.npy") for name in self.weights}

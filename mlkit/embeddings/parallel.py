@@ -171,7 +171,7 @@ def updates(vocabulary: Vocabulary, tables: _Tables, settings: Settings, workers
     else:
         noise = np.maximum(vocabulary.counts, 1) ** settings.ns_exponent
         outputs = kept + settings.negative * kept.sum() * noise / noise.sum()
-    return {"inputs": inputs, "outputs": outputs}
+    return {"inputs": inputs, "outputs": np.asarray(outputs, np.float64)}
 
 
 def _rate(settings: Settings, part: float) -> float:

@@ -84,14 +84,36 @@ def read_corpus(
     rare labels leave the ids too. Raises `DataError` for a text without any token.
     """
     with tempfile.TemporaryFile(dir=directory) as spool:
-        table = _TypeTable()
+        table = TypeTable()
         with open_input(path) as stream:
             table.read(stream, spool, progress)
         types = table.finish()
         if table.total == 0:
             raise DataError("the training text is empty", path=display_name(path))
         ids = np.memmap(spool, np.int32, "r+", shape=(table.total,))
-    counts = table.counts[: len(types)]
+    corpus, numbers, bound = number_types(
+        path, types, table.counts[: len(types)], min_count=min_count, min_count_label=min_count_label,
+        label_prefix=label_prefix, extra_words=extra_words, keep_rare=keep_rare,
+    )  # fmt: skip
+    corpus.ids, corpus.tokens = ids[: kernels.renumber(ids, numbers, bound)], table.total
+    return corpus
+
+
+def number_types(
+    path: str,
+    types: list[bytes],
+    counts: NDArray[np.int64],
+    *,
+    min_count: int,
+    min_count_label: int,
+    label_prefix: str,
+    extra_words: Sequence[bytes],
+    keep_rare: bool,
+) -> tuple[Corpus, NDArray[np.int32], int]:
+    """Choose the vocabulary from the distinct tokens of a text, in the order in which they appeared.
+
+    Returns a corpus without ids, the id of every type, and the bound from which on ids leave the text.
+    """
     prefix = label_prefix.encode()
     kinds = np.array([word.startswith(prefix) for word in types], bool)
     forced = np.zeros(len(types), bool)
@@ -114,20 +136,18 @@ def read_corpus(
     order = np.lexsort((np.arange(len(types)), -counts, kinds, ~kept))
     numbers = np.empty(len(types), np.int32)
     numbers[order] = np.arange(len(types), dtype=np.int32)
-    bound = len(types) if keep_rare else int(np.count_nonzero(kept & ~kinds))
-    stay = kernels.renumber(ids, numbers, bound)
     words = int(np.count_nonzero(kept & ~kinds))
     labels = int(np.count_nonzero(kept & kinds))
     rare = int(np.count_nonzero(~kept & ~kinds))
     named = [types[i] for i in order.tolist()]
-    hashes = hash_tokens(types)[order]
-    return Corpus(
-        ids[:stay], named[:words], named[words : words + labels], counts[order[: words + labels]],
-        named[words + labels : words + labels + rare], hashes, table.total,
+    corpus = Corpus(
+        np.zeros(0, np.int32), named[:words], named[words : words + labels], counts[order[: words + labels]],
+        named[words + labels : words + labels + rare], hash_tokens(types)[order], 0,
     )  # fmt: skip
+    return corpus, numbers, len(types) if keep_rare else words
 
 
-class _TypeTable:
+class TypeTable:
     """The growing table of distinct tokens; type 0 is `</s>`."""
 
     def __init__(self) -> None:
@@ -143,18 +163,18 @@ class _TypeTable:
         self._number(np.frombuffer(EOS, np.uint8), None)
         self.counts[0] = 0
 
-    def read(self, stream: BinaryIO, spool: BinaryIO, progress: Progress) -> None:
-        """Number a stream; ids are appended to `spool`."""
+    def read(self, stream: BinaryIO, spool: BinaryIO, progress: Progress, size: int | None = None) -> None:
+        """Number a stream, or the next `size` bytes of it; ids are appended to `spool`."""
         rest = b""
         done = 0
-        while data := stream.read(BLOCK - 1):
+        while data := stream.read(BLOCK - 1 if size is None else min(BLOCK - 1, size - done)):
             done += len(data)
             text = rest + data
             # a token that the block may have cut waits for the next one
             cut = max(text.rfind(byte) for byte in (b" ", b"\n", b"\t", b"\r", b"\0")) + 1
             rest = text[cut:]
             self._number(np.frombuffer(text, np.uint8, cut), spool)
-            progress(Report("Reading", done, unit="bytes"))
+            progress(Report("Reading", done, size, unit="bytes"))
         if rest:
             self._number(np.frombuffer(rest, np.uint8), spool)
         if self.total and self._last != 0:

@@ -29,6 +29,7 @@ from mlkit.fasttext.training import (
     identity,
     noise_table,
     padded,
+    survey_of,
     tree_paths,
     with_rate,
 )
@@ -75,12 +76,9 @@ def train_corpus(
 ) -> Result:
     """Train on a corpus that was read before."""
     if not corpus.labels:
-        raise DataError(
-            f"no label found: no token starts with {settings.label_prefix!r}",
-            path=path, hint="--label sets the prefix of labels",
-        )  # fmt: skip
+        raise no_label(path, settings)
     bounds = corpus.line_bounds()
-    rows = collect_rows(corpus, settings, bounds)
+    rows = collect_rows(corpus, settings, survey_of(corpus, settings, bounds))
 
     def fresh(own: Settings) -> LineTrainer:
         matrix = begin(corpus, own, rows)
@@ -90,7 +88,7 @@ def train_corpus(
     settings = with_rate(settings, fresh, find_rate)
     trainer = fresh(settings)
     matrix, output = trainer.matrix, trainer.output
-    best = _Best(corpus, settings, rows, matrix, output, score, patience)
+    best = Best(corpus, settings, rows, matrix, output, score, patience)
     loop = Loop(
         settings, job, identity(settings, corpus), {"input": matrix, "output": output, **best.arrays},
         trainer.chunks, trainer.work, best.after_epoch, best.state,
@@ -99,6 +97,12 @@ def train_corpus(
     best.restore()
     model = finished(corpus, settings, rows, matrix, output)
     return Result(model, losses, best.state["scores"], best.state["best_epoch"])
+
+
+def no_label(path: str, settings: Settings) -> DataError:
+    """Return the fault of a text without labels."""
+    message = f"no label found: no token starts with {settings.label_prefix!r}"
+    return DataError(message, path=path, hint="--label sets the prefix of labels")
 
 
 class LineTrainer:
@@ -127,6 +131,7 @@ class LineTrainer:
             ],
             np.int64,
         )  # fmt: skip
+        self.chunk_tokens = CHUNK_TOKENS
         self.lines = len(bounds) - 1
         self.total = max(1, int(bounds[-1])) * max(1, settings.epoch)
         self._epoch, self._order = -1, np.zeros(0, np.int32)
@@ -144,7 +149,7 @@ class LineTrainer:
         """Cut an epoch into chunks of lines; the learning rate falls linearly with the tokens seen."""
         tokens = max(1, int(self.bounds[-1]))
         ends = np.cumsum(np.diff(self.bounds)[self.order(epoch)])
-        step = max(1, self.lines * CHUNK_TOKENS // tokens)
+        step = max(1, self.lines * self.chunk_tokens // tokens)
         chunks = []
         for first in range(0, self.lines, step):
             seen = epoch * tokens + (int(ends[first - 1]) if first else 0)
@@ -174,7 +179,7 @@ class LineTrainer:
         return float(result[0]), float(result[1])
 
 
-class _Best:
+class Best:
     """Held-out scores, and the best epoch's matrices where training may stop early."""
 
     def __init__(

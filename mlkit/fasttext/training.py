@@ -70,8 +70,28 @@ class Result:
     best_epoch: int | None = None
 
 
-def collect_rows(corpus: Corpus, settings: Settings, bounds: NDArray[np.int64] | None = None) -> Rows:
-    """Return the rows of all token ids; `bounds` (line starts) makes the buckets of word n-grams count as touched."""
+# given where the rows of every token start, and a mark for every bucket, to be set for those of word n-grams; returns
+# the greatest numbers of rows and labels of a line
+Survey = Callable[[NDArray[np.int64], NDArray[np.uint8]], NDArray[np.int64]]
+
+
+def survey_of(corpus: Corpus, settings: Settings, bounds: NDArray[np.int64]) -> Survey:
+    """Return the survey of a text whose lines start at `bounds`."""
+    args = settings.args()
+
+    def survey(starts: NDArray[np.int64], used: NDArray[np.uint8]) -> NDArray[np.int64]:
+        most = np.zeros(2, np.int64)
+        size = args.word_ngrams if args.bucket else 1
+        kernels_dictionary.survey_lines(
+            corpus.ids, bounds, corpus.hashes, corpus.kinds, starts, size, args.bucket, used, most
+        )
+        return most
+
+    return survey
+
+
+def collect_rows(corpus: Corpus, settings: Settings, survey: Survey | None = None) -> Rows:
+    """Return the rows of all token ids; a `survey` makes the buckets of word n-grams count as touched."""
     args = settings.args()
     ids = len(corpus.hashes)
     parts: list[NDArray[np.int32]] = []
@@ -94,12 +114,7 @@ def collect_rows(corpus: Corpus, settings: Settings, bounds: NDArray[np.int64] |
             sizes[first + start : first + start + len(part)] = np.bincount(owner, minlength=len(part))
             parts.append(np.concatenate(rows)[np.argsort(owner, kind="stable")].astype(np.int32))
     starts = np.concatenate([[0], np.cumsum(sizes)])
-    most = np.zeros(2, np.int64)
-    if bounds is not None:
-        size = args.word_ngrams if args.bucket else 1
-        kernels_dictionary.survey_lines(
-            corpus.ids, bounds, corpus.hashes, corpus.kinds, starts, size, args.bucket, used, most
-        )
+    most = np.zeros(2, np.int64) if survey is None else survey(starts, used)
     buckets = np.flatnonzero(used[: args.bucket]).astype(np.int32)
     bucket_rows = np.full(max(args.bucket, 1), -1, np.int32)
     bucket_rows[buckets] = len(corpus.words) + np.arange(len(buckets), dtype=np.int32)

@@ -130,6 +130,7 @@ class WordTrainer:
              LOSS_NUMBERS[settings.loss]],
             np.int64,
         )  # fmt: skip
+        self.chunk_tokens = CHUNK_TOKENS
         self.total = max(1, len(corpus.ids)) * max(1, settings.epoch)
         self.blocks = block_bounds(corpus.ids, self.end_of_line)
         self._order = Order(-1, self.blocks[:0], self.blocks[:0])
@@ -150,7 +151,7 @@ class WordTrainer:
         tokens = int(seen[-1])
         return [
             (first, last, self.settings.lr * (1 - (epoch * tokens + int(seen[first])) / self.total))
-            for first, last in self._parts(seen, CHUNK_TOKENS)
+            for first, last in self._parts(seen, self.chunk_tokens)
         ]
 
     def pieces(self, epoch: int) -> list[Chunk]:
