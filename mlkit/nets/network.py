@@ -94,6 +94,8 @@ def _entry(entry: Any) -> tuple[str, dict[str, Any]]:
             return kind, {}
         if kind in _MAIN:
             return kind, {_MAIN[kind]: value}
+        if kind not in KINDS:
+            raise unknown(f"no layer is called {kind!r}", kind, KINDS)
     raise UsageError(
         f"a layer is written 'relu', '100', 'dropout: 0.2' or 'dense: {{size: 100}}', not {entry!r}"
     )

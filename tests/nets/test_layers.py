@@ -166,12 +166,13 @@ def test_dropout_and_rrelu_rest_in_prediction() -> None:
 def test_descriptions() -> None:
     assert parse_layers("100, relu, dropout: 0.2") == [100, "relu", {"dropout": 0.2}]
     assert parse_layers("[{dense: {size: 3}}, relu]") == [{"dense": {"size": 3}}, "relu"]
-    for wrong, message in [
+    faults: list[tuple[list[Any], str]] = [
         (["rellu"], "no layer is called 'rellu'"), ([{"dense": {"sise": 3}}], "no setting 'sise'"),
         ([{"dropout": 1.5}], "from 0 to below 1"), ([0], "whole number"), ([{"dense": None}], "needs 'size'"),
         ([{"leaky": "much"}], "is a number"), ([3.5], "a layer is written"),
         ([{"dense": {"size": 3, "init": "hee"}}], "initialisation"),
-    ]:  # fmt: skip
+    ]  # fmt: skip
+    for wrong, message in faults:
         with pytest.raises(UsageError, match=message):
             network(wrong)
     with pytest.raises(UsageError, match="'residual1': its input has 4 columns"):
@@ -195,3 +196,41 @@ def test_spans_of_rates_and_frozen_layers() -> None:
         net.spans({}, ["*", "output"])
     with pytest.raises(UsageError, match="no layer that learns"):
         net.spans({"dens": 1.0, "relu1": 1.0}, [])
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
+@pytest.mark.parametrize("task", ["classes", "numbers"])
+def test_a_network_is_scikit_learns(activation: str, task: str) -> None:
+    """One step of plain gradient descent at rate 1 moves scikit-learn's weights by minus our gradient."""
+    peers = pytest.importorskip("sklearn.neural_network")
+    x, classes = rows_of(40), np.arange(40) % 3
+    numbers = x @ np.array([1.0, -2.0, 0.5, 0.0])
+    made = peers.MLPClassifier if task == "classes" else peers.MLPRegressor
+    peer = made(
+        hidden_layer_sizes=(7, 5), activation={"sigmoid": "logistic"}.get(activation, activation), solver="sgd",
+        momentum=0.0, alpha=0.0, nesterovs_momentum=False, learning_rate_init=1.0, batch_size=40, shuffle=False, random_state=1,
+    )  # fmt: skip
+    first = {"classes": [0, 1, 2]} if task == "classes" else {}
+    y = classes if task == "classes" else numbers
+    peer.partial_fit(x, y, **first)
+    before = [array.copy() for array in (*peer.coefs_, *peer.intercepts_)]
+    peer.partial_fit(x, y)
+    moved = [old - new for old, new in zip(before, (*peer.coefs_, *peer.intercepts_), strict=True)]
+    layout: list[Any] = [7, activation, 5, activation]
+    net = network(layout, 3 if task == "classes" else 1)
+    names = ["dense1", "dense2", "output"]
+    layers = {layer.name: layer for layer in net}
+    for place, name in enumerate(names):
+        layers[name].values["weight"][...], layers[name].values["bias"][...] = (
+            before[place],
+            before[place + 3],
+        )
+    net.gradient.fill(0)
+    loss: Any = CrossEntropy() if task == "classes" else Squared()
+    value, slope = loss(net.forward(x, True, random), classes if task == "classes" else numbers[:, None])
+    net.backward(slope)
+    half = 1.0 if task == "classes" else 0.5  # scikit-learn halves the squared loss
+    np.testing.assert_allclose(half * value, peer.loss_, rtol=1e-12)
+    for place, name in enumerate(names):
+        np.testing.assert_allclose(half * layers[name].gradients["weight"], moved[place], atol=1e-14)
+        np.testing.assert_allclose(half * layers[name].gradients["bias"], moved[place + 3], atol=1e-14)

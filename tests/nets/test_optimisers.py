@@ -22,7 +22,7 @@ def run(rule: Rule, rate: float, spans: list[Span] | None = None, dtype: type = 
     optimiser = Optimiser(rule, len(theta), dtype)
     for step in STEPS:
         optimiser.step(theta, np.array(step, dtype), rate, spans or [Span(0, len(theta))])
-    return theta.tolist()
+    return [float(value) for value in theta]
 
 
 @pytest.mark.parametrize("name", STATES)

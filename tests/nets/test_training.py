@@ -12,15 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlkit.checkpoint import Checkpoints, StopSignals
+from mlkit.checkpoint import Checkpoints, StopSignals, load_checkpoint
 from mlkit.errors import CheckpointError, DataError, MlkitError, Stopped, UsageError
 from mlkit.formats.tables import Table, read_table
 from mlkit.nets import NetModel, NetSettings, Teacher, load_net, train_net
-from mlkit.nets.features import fit_encoder, is_labelled_text, read_text
+from mlkit.nets.features import fit_encoder, is_labelled_text, read_text, text_blocks
 from mlkit.nets.optimisers import Rule
 from mlkit.nets.report import evaluate_blocks, prediction_rows
 from mlkit.nets.schedules import Schedule
 from mlkit.nets.train import average_models, prepare
+from mlkit.sweep import Sweep
 from mlkit.trees import Columns
 
 ROWS = 120
@@ -258,3 +259,94 @@ def test_settings_are_checked() -> None:
     ):
         with pytest.raises(UsageError):
             NetSettings(**change)
+
+
+def test_weights_that_are_no_numbers_are_neither_saved_nor_returned(table: Table, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint"
+    bad: list[int] = []
+
+    def spoil(report: Any) -> None:
+        if report.done == 5:  # the step's loss was a number, what it made is not
+            trainer.network.theta[0] = np.nan
+            bad.append(5)
+
+    trainer = prepare(table, CLASSES, SMALL).trainer
+    with pytest.raises(MlkitError, match=r"became no numbers at step 5 \(epoch 1\), rate 0.02"):
+        trainer.run(checkpoints=Checkpoints(path, 0, StopSignals()), progress=spoil)
+    assert bad
+    kept = prepare(table, CLASSES, SMALL).trainer
+    kept.restore(*load_checkpoint(path, "net train", {}))
+    assert kept.steps == 4
+    assert np.isfinite(kept.network.theta).all(), "the last good checkpoint is kept"
+    last = prepare(table, CLASSES, replace(SMALL, epochs=1)).trainer
+    with pytest.raises(MlkitError, match="became no numbers"):
+        last.run(progress=lambda report: last.network.theta.fill(np.inf) if report.done == 8 else None)
+    held = prepare(table, CLASSES, SMALL, valid=table).trainer
+    held.loss_of = lambda data: float("nan")  # type: ignore[method-assign]
+    with pytest.raises(MlkitError, match=r"held-out loss became nan at step 8 \(epoch 1\)"):
+        held.run()
+
+
+def test_a_continued_model_may_have_other_layers(table: Table) -> None:
+    before, _ = train_net(table, CLASSES, replace(SMALL, layers=(8, "relu")))
+    same, _ = train_net(table, CLASSES, replace(SMALL, layers=None, epochs=1), before=before)
+    assert same.description == (8, "relu")
+    said: list[str] = []
+    deeper = replace(
+        SMALL, layers=(8, "relu", {"dense": {"name": "new", "size": 5}}), freeze=("dense1",), epochs=1
+    )
+    made, _ = train_net(table, CLASSES, deeper, before=before, remark=said.append)
+    weights = made.network.named()
+    assert (weights["dense1.weight"] == before.network.named()["dense1.weight"]).all()
+    assert weights["new.weight"].shape == (8, 5)
+    assert said == ["begun anew, because they do not fit: new, output"]
+    assert train_net(table, CLASSES, NetSettings(epochs=1))[0].description == (100, "relu")
+
+
+def test_names_that_are_not_there_get_a_suggestion(table: Table) -> None:
+    makers: dict[str, Any] = {
+        "did you mean 'nesterov'": lambda: Rule("nestorov"),
+        "did you mean 'cosine'": lambda: Schedule("cosin"),
+        "did you mean 'huber'": lambda: NetSettings(loss="hubber"),
+        "did you mean 'float64'": lambda: NetSettings(precision="float46"),
+        "did you mean 'glorot-normal'": lambda: prepare(table, CLASSES, replace(SMALL, init="glorot_normal")),
+        "did you mean 'embedding'": lambda: prepare(table, CLASSES, replace(SMALL, categories="embeding")),
+        "did you mean 'dropout'": lambda: prepare(table, CLASSES, replace(SMALL, layers=({"drop-out": 0.1},))),
+        "did you mean 'part'": lambda: prepare(table, CLASSES, replace(SMALL, layers=({"dropout": {"prt": 1}},))),
+        "did you mean 'dense1'": lambda: prepare(table, CLASSES, replace(SMALL, freeze=("dens1",))),
+    }  # fmt: skip
+    for hint, make in makers.items():
+        with pytest.raises(UsageError) as found:
+            make()
+        assert hint in str(found.value.hint)
+
+
+def test_several_labels_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "t.txt"
+    path.write_text(
+        "__label__a __label__b one\n__label__a two\nx __label__b __label__a __label__c three\nnone\n" * 2
+    )
+    said: list[str] = []
+    table = read_text(path, remark=said.append)
+    assert table.values("label") == ["a", "a", "b"] * 2
+    assert table.values("text") == ["one", "two", "x three"] * 2
+    assert said == ["4 lines have several labels: the first of each counts"]
+    said.clear()
+    assert sum(block.rows for block in text_blocks(path, block=3, remark=said.append)) == 8
+    assert len(said) == 1, "once, not by block"
+
+
+def test_a_rate_is_found_on_a_fresh_network_of_the_same_rows(table: Table) -> None:
+    seen: list[list[float]] = []
+
+    def find(sweep: Sweep) -> float:
+        for repeat in (0, 0, 1):
+            seen.append([loss for _, loss in sweep.run([0.01] * 12, repeat)])
+        return 0.02
+
+    found, history = train_net(table, CLASSES, replace(SMALL, lr=None), find_rate=find)
+    given, _ = train_net(table, CLASSES, SMALL)
+    assert found.network.theta.tobytes() == given.network.theta.tobytes(), "the test leaves no trace"
+    assert found.settings["lr"] == 0.02
+    assert seen[0] == seen[1] != seen[2]
+    assert history.rates == [0.02] * SMALL.epochs
