@@ -208,7 +208,8 @@ def test_a_network_is_scikit_learns(activation: str, task: str) -> None:
     made = peers.MLPClassifier if task == "classes" else peers.MLPRegressor
     peer = made(
         hidden_layer_sizes=(7, 5), activation={"sigmoid": "logistic"}.get(activation, activation), solver="sgd",
-        momentum=0.0, alpha=0.0, nesterovs_momentum=False, learning_rate_init=1.0, batch_size=40, shuffle=False, random_state=1,
+        momentum=0.0, alpha=0.0, nesterovs_momentum=False, learning_rate_init=1.0, batch_size=40, shuffle=False,
+        random_state=1,
     )  # fmt: skip
     first = {"classes": [0, 1, 2]} if task == "classes" else {}
     y = classes if task == "classes" else numbers

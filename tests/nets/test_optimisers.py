@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from mlkit.errors import UsageError
 from mlkit.nets.losses import CrossEntropy
@@ -18,7 +20,7 @@ STEPS = [[0.1, -0.2, 0.3, 4.0], [0.0, 0.5, -0.5, 1.0], [1.0, 1.0, 1.0, -3.0]]
 
 
 def run(rule: Rule, rate: float, spans: list[Span] | None = None, dtype: type = np.float64) -> list[float]:
-    theta = np.array(START, dtype)
+    theta: NDArray[Any] = np.array(START, dtype)
     optimiser = Optimiser(rule, len(theta), dtype)
     for step in STEPS:
         optimiser.step(theta, np.array(step, dtype), rate, spans or [Span(0, len(theta))])
