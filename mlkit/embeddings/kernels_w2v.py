@@ -4,7 +4,8 @@
 Both losses are the same work: a centre word names *outputs* (itself and its negatives, or the nodes of its Huffman
 path), each with a sign (+1: should fire, -1: should not), and a group of up to six outputs is trained at once
 against all context words of the window. That is two small matrix products per group instead of one dot product
-per pair (Ji et al. 2016, arXiv:1604.04661); see `update_group`.
+per pair (Ji et al. 2016, arXiv:1604.04661); see `update_group`. Skip-gram with a Huffman tree goes from word to word:
+see `update_path`.
 
 Matrices are flat, their rows padded to a multiple of sixteen floats; a *row* is its offset in floats.
 """
@@ -19,6 +20,7 @@ from mlkit.jit import inline, kernel, prefetch
 from mlkit.simd import exp, fma, load, maximum, product, splat, store, sums
 
 GROUP = 6  # outputs trained at once: twelve sums for two context rows fill the vector registers
+STEPS = 8  # nodes of a Huffman path trained at once by skip-gram
 LINE = 16  # floats in a cache line and in a vector
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -100,11 +102,11 @@ def fetch_row(matrix, row, dim):
 
 
 @inline
-def name_outputs(path, first, last, dim, rows, place, signs):
-    """Make the nodes of a Huffman path the outputs: code 0 should fire, code 1 should not."""
-    for j in range((last - first + GROUP - 1) // GROUP * GROUP):
-        g = j // GROUP
-        lane = g * LINE + j - g * GROUP
+def name_outputs(path, first, last, group, dim, rows, place, signs):
+    """Make the nodes of a Huffman path the outputs, by groups: code 0 should fire, code 1 should not."""
+    for j in range((last - first + group - 1) // group * group):
+        g = j // group
+        lane = g * LINE + j - g * group
         sign = np.float32(0.0)
         rows[place + j] = rows[place]
         if first + j < last:
@@ -201,6 +203,110 @@ def update_group(inputs, outputs, dim, rows, n, place, sign, half, rate, gradien
 
 
 @inline
+def update_path(
+    inputs, outputs, dim, a, b, rows, place, count, signs, share, rate, hidden, gradient, log_sum, likelihood
+):  # fmt: skip
+    """Train the nodes of a Huffman path, eight at a time, against input row a, then b; return the log-likelihood.
+
+    Nodes near the root are in every path: unlike negatives (see `update_group`) they overshoot when all words of a
+    window push them from the same place, and the loss and the vectors get worse. So b meets nodes that a has moved,
+    y + g_a x_a, whose product with x_b needs no second pass: x_b.y + g_a (x_a.x_b). Input rows stay as they are until
+    the path is done, as in word2vec.c. `share` switches b off where there is one row only (then b is a).
+    """
+    zero = splat(0.0)
+    overlap = zero
+    for k in range(0, dim, LINE):
+        overlap = fma(load(inputs, a + k), load(inputs, b + k), overlap)
+        store(hidden, k, zero)
+        store(hidden, dim + k, zero)
+    store(gradient, 0, overlap)
+    product_of_rows = np.float32(0.0)
+    for k in range(LINE):
+        product_of_rows += gradient[k]
+    store(gradient, 0, zero)
+    for first in range(0, count, STEPS):
+        p = place + first
+        o0, o1, o2, o3 = rows[p], rows[p + 1], rows[p + 2], rows[p + 3]
+        o4, o5, o6, o7 = rows[p + 4], rows[p + 5], rows[p + 6], rows[p + 7]
+        a0, a1, a2, a3, a4, a5, a6, a7 = zero, zero, zero, zero, zero, zero, zero, zero
+        b0, b1, b2, b3, b4, b5, b6, b7 = zero, zero, zero, zero, zero, zero, zero, zero
+        for k in range(0, dim, LINE):
+            xa, xb = load(inputs, a + k), load(inputs, b + k)
+            y = load(outputs, o0 + k)
+            a0, b0 = fma(xa, y, a0), fma(xb, y, b0)
+            y = load(outputs, o1 + k)
+            a1, b1 = fma(xa, y, a1), fma(xb, y, b1)
+            y = load(outputs, o2 + k)
+            a2, b2 = fma(xa, y, a2), fma(xb, y, b2)
+            y = load(outputs, o3 + k)
+            a3, b3 = fma(xa, y, a3), fma(xb, y, b3)
+            y = load(outputs, o4 + k)
+            a4, b4 = fma(xa, y, a4), fma(xb, y, b4)
+            y = load(outputs, o5 + k)
+            a5, b5 = fma(xa, y, a5), fma(xb, y, b5)
+            y = load(outputs, o6 + k)
+            a6, b6 = fma(xa, y, a6), fma(xb, y, b6)
+            y = load(outputs, o7 + k)
+            a7, b7 = fma(xa, y, a7), fma(xb, y, b7)
+        pairs = sums(a0, a1, a2, a3, a4, a5, a6, a7, b0, b1, b2, b3, b4, b5, b6, b7)
+        sign = load(signs, first // STEPS * LINE) * share
+        g, factor = errors(pairs, sign, rate)
+        store(gradient, LINE, g)
+        # lanes 8 to 15 of this load are the gradients of a: b meets nodes that a has moved
+        g, factor = errors(fma(load(gradient, LINE - STEPS), splat(product_of_rows), pairs), sign, rate)
+        store(gradient, LINE, g)
+        log_sum, likelihood = collect(log_sum, likelihood * factor)
+        a0, a1, a2 = splat(gradient[LINE]), splat(gradient[LINE + 1]), splat(gradient[LINE + 2])
+        a3, a4, a5 = splat(gradient[LINE + 3]), splat(gradient[LINE + 4]), splat(gradient[LINE + 5])
+        a6, a7, b0 = splat(gradient[LINE + 6]), splat(gradient[LINE + 7]), splat(gradient[LINE + 8])
+        b1, b2, b3 = splat(gradient[LINE + 9]), splat(gradient[LINE + 10]), splat(gradient[LINE + 11])
+        b4, b5, b6 = splat(gradient[LINE + 12]), splat(gradient[LINE + 13]), splat(gradient[LINE + 14])
+        b7 = splat(gradient[LINE + 15])
+        # places without a node repeat the path's first one: the place that trains it is written last
+        for k in range(0, dim, LINE):
+            xa, xb = load(inputs, a + k), load(inputs, b + k)
+            ea, eb = load(hidden, k), load(hidden, dim + k)
+            y = load(outputs, o7 + k)
+            moved = fma(a7, xa, y)
+            ea, eb = fma(a7, y, ea), fma(b7, moved, eb)
+            store(outputs, o7 + k, fma(b7, xb, moved))
+            y = load(outputs, o6 + k)
+            moved = fma(a6, xa, y)
+            ea, eb = fma(a6, y, ea), fma(b6, moved, eb)
+            store(outputs, o6 + k, fma(b6, xb, moved))
+            y = load(outputs, o5 + k)
+            moved = fma(a5, xa, y)
+            ea, eb = fma(a5, y, ea), fma(b5, moved, eb)
+            store(outputs, o5 + k, fma(b5, xb, moved))
+            y = load(outputs, o4 + k)
+            moved = fma(a4, xa, y)
+            ea, eb = fma(a4, y, ea), fma(b4, moved, eb)
+            store(outputs, o4 + k, fma(b4, xb, moved))
+            y = load(outputs, o3 + k)
+            moved = fma(a3, xa, y)
+            ea, eb = fma(a3, y, ea), fma(b3, moved, eb)
+            store(outputs, o3 + k, fma(b3, xb, moved))
+            y = load(outputs, o2 + k)
+            moved = fma(a2, xa, y)
+            ea, eb = fma(a2, y, ea), fma(b2, moved, eb)
+            store(outputs, o2 + k, fma(b2, xb, moved))
+            y = load(outputs, o1 + k)
+            moved = fma(a1, xa, y)
+            ea, eb = fma(a1, y, ea), fma(b1, moved, eb)
+            store(outputs, o1 + k, fma(b1, xb, moved))
+            y = load(outputs, o0 + k)
+            moved = fma(a0, xa, y)
+            ea, eb = fma(a0, y, ea), fma(b0, moved, eb)
+            store(outputs, o0 + k, fma(b0, xb, moved))
+            store(hidden, k, ea)
+            store(hidden, dim + k, eb)
+    for k in range(0, dim, LINE):
+        store(inputs, a + k, load(inputs, a + k) + load(hidden, k))
+        store(inputs, b + k, load(inputs, b + k) + load(hidden, dim + k))
+    return log_sum, likelihood
+
+
+@inline
 def mean_of_rows(inputs, dim, rows, n, hidden):
     """Write the mean of the input rows to hidden[:dim] and zeros to hidden[dim : 2 * dim]."""
     zero = splat(0.0)
@@ -288,13 +394,15 @@ def train_chunk(
         for word in range(words):
             most = max(most, path_starts[word + 1] - path_starts[word])
     place = 2 * window  # in `rows`: the window's rows first, then the outputs
-    rows = np.zeros(place + most + GROUP, np.int64)
+    rows = np.zeros(place + most + STEPS, np.int64)
     drawn = np.full(most, -1, np.int64)
     signs = np.zeros((most // GROUP + 1) * LINE, np.float32)
     signs[:8] = 1.0
     half = load(signs, 0)  # switches the second input row of a pair off
-    signs[:8] = 0.0
-    gradient = np.empty(8 * (place + 2), np.float32)
+    signs[8:LINE] = 1.0
+    whole = load(signs, 0)
+    signs[:LINE] = 0.0
+    gradient = np.empty(8 * (place + 2) + 2 * LINE, np.float32)
     hidden = np.empty(2 * dim, np.float32)
     for j in range(1 + negative):
         lane = j // GROUP * LINE + j % GROUP
@@ -319,7 +427,9 @@ def train_chunk(
                 rows[place + j] = rows[place]
         else:
             count = path_starts[centre + 1] - path_starts[centre]
-            name_outputs(path, path_starts[centre], path_starts[centre + 1], dim, rows, place, signs)
+            name_outputs(
+                path, path_starts[centre], path_starts[centre + 1], GROUP if cbow else STEPS, dim, rows, place, signs
+            )  # fmt: skip
         centres += 1
 
         # name the next centre's outputs now, so that their rows are on the way to the cache
@@ -350,21 +460,50 @@ def train_chunk(
                 m += 1
         if m > 0 and count > 0:
             rate = first_rate + (last_rate - first_rate) * position / n
-            if cbow:
-                mean_of_rows(inputs, dim, rows, m, hidden)
-            for g in range((count + GROUP - 1) // GROUP):
-                group = place + g * GROUP
-                sign = load(signs, g * LINE)
+            if negative == 0 and not cbow:
+                for i in range(0, m, 2):
+                    a = rows[i]
+                    b, share_of_b = (rows[i + 1], whole) if i + 1 < m else (a, half)
+                    log_sum, likelihood = update_path(
+                        inputs, outputs, dim, a, b, rows, place, count, signs, share_of_b, rate, hidden, gradient,
+                        log_sum, likelihood,
+                    )  # fmt: skip
+            else:
                 if cbow:
-                    log_sum, likelihood = update_group_mean(
-                        outputs, dim, rows, group, sign * half, rate, hidden, gradient, log_sum, likelihood
-                    )
-                else:
-                    log_sum, likelihood = update_group(
-                        inputs, outputs, dim, rows, m, group, sign, half, rate, gradient, log_sum, likelihood
-                    )
-            if cbow:
-                add_to_rows(inputs, dim, rows, m, hidden)
+                    mean_of_rows(inputs, dim, rows, m, hidden)
+                for g in range((count + GROUP - 1) // GROUP):
+                    group = place + g * GROUP
+                    sign = load(signs, g * LINE)
+                    if cbow:
+                        log_sum, likelihood = update_group_mean(
+                            outputs,
+                            dim,
+                            rows,
+                            group,
+                            sign * half,
+                            rate,
+                            hidden,
+                            gradient,
+                            log_sum,
+                            likelihood,
+                        )
+                    else:
+                        log_sum, likelihood = update_group(
+                            inputs,
+                            outputs,
+                            dim,
+                            rows,
+                            m,
+                            group,
+                            sign,
+                            half,
+                            rate,
+                            gradient,
+                            log_sum,
+                            likelihood,
+                        )
+                if cbow:
+                    add_to_rows(inputs, dim, rows, m, hidden)
             predictions += 1 if cbow else m
         position = following
     totals[0] -= log_sum + math.log(likelihood)

@@ -21,7 +21,13 @@ from numpy.typing import NDArray
 
 from mlkit.checkpoint import Checkpoints, StopSignals, load_checkpoint
 from mlkit.embeddings import kernels_w2v as kernels
-from mlkit.embeddings.sampling import HuffmanPaths, alias_table, huffman_paths, keep_thresholds
+from mlkit.embeddings.sampling import (
+    HuffmanPaths,
+    alias_table,
+    huffman_paths,
+    keep_thresholds,
+    mean_places,
+)
 from mlkit.errors import DataError, MlkitError, UsageError
 from mlkit.progress import Progress, Report, silent
 from mlkit.sweep import Point
@@ -175,7 +181,7 @@ def train(
         raise DataError("no word is left to train on", hint="lower --min-count, or give more text")
     identity = {**asdict(settings), **(identity or {}), "words": words, "ids": len(ids)}
     chunks = list(_chunks(ids, settings.epochs))
-    tables = _Tables.build(counts, settings)
+    tables = _Tables.build(counts, settings, ids)
     checkpoints = checkpoints or Checkpoints(None, 0.0, StopSignals())
     if resume and checkpoints.path is not None:
         state = _resumed(checkpoints, identity, tables, settings)
@@ -199,7 +205,7 @@ def sweep(
 
     start: as in `train`. The text is read again from its beginning where there are more rates than pieces.
     """
-    tables = _Tables.build(counts, settings)
+    tables = _Tables.build(counts, settings, ids)
     state = _initial(len(counts), tables, settings, start)
     nothing = Checkpoints(None, 0.0, StopSignals())
     run = _Run(ids, [], settings, tables, state, 1, None, nothing, {}, silent)
@@ -222,14 +228,16 @@ class _Tables(NamedTuple):
     output_rows: int
 
     @classmethod
-    def build(cls, counts: NDArray[np.int64], settings: Settings) -> _Tables:
+    def build(cls, counts: NDArray[np.int64], settings: Settings, ids: Ids | None = None) -> _Tables:
+        """Make the tables; the text orders the tree's ties, without it (several texts, one tree) word numbers do."""
         words = len(counts)
         hierarchical = settings.loss == "hs"
+        places = mean_places(ids, words) if hierarchical and ids is not None else None
         return cls(
             dim=-(-settings.dim // LINE) * LINE,
             keep=keep_thresholds(counts, settings.sample),
             alias=np.zeros(1, np.uint64) if hierarchical else alias_table(counts, settings.ns_exponent),
-            paths=huffman_paths(counts) if hierarchical else HuffmanPaths.none(words),
+            paths=huffman_paths(counts, places) if hierarchical else HuffmanPaths.none(words),
             output_rows=max(words - 1, 1) if hierarchical else words,
         )
 

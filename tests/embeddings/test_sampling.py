@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlkit.embeddings.sampling import alias_table, huffman_paths, keep_thresholds
+from mlkit.embeddings.sampling import alias_table, huffman_paths, keep_thresholds, mean_places
 from tests.naive.word2vec import huffman_codes
 
 COUNTS = st.lists(st.integers(1, 10**6), min_size=2, max_size=60)
@@ -59,3 +59,15 @@ def test_huffman_tree_is_optimal_and_prefix_free(counts: list[int]) -> None:
 
 def test_huffman_of_one_word_is_empty() -> None:
     assert huffman_paths(np.array([3], np.int64)).path.size == 0
+
+
+def test_words_of_one_count_stand_together_by_place() -> None:
+    """Four words that tie: those of the first half of the text share a subtree, and those of the second."""
+    ids = np.array([0, 2, -1, 0, 2, -1, 1, 3, -1, 1, 3], np.int32)
+    places = mean_places(ids, 5)
+    assert places.tolist() == [1.5, 7.5, 2.5, 8.5, 0.0]
+    paths = huffman_paths(np.array([2, 2, 2, 2]), places[:4])
+    first = paths.path[paths.starts[:-1]] & 1
+    assert first[0] == first[2]
+    assert first[1] == first[3]
+    assert first[0] != first[1]

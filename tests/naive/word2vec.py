@@ -103,6 +103,10 @@ def train_chunk(
         if cbow:
             loss += _cbow(inputs, outputs, rows, targets, rate)
             predictions += 1
+        elif not negative:
+            for first in range(0, len(rows), 2):
+                loss += _skipgram_path(inputs, outputs, rows[first : first + 2], targets, rate)
+            predictions += len(rows)
         else:
             for first in range(0, len(targets), 6):
                 loss += _skipgram_group(inputs, outputs, rows, targets[first : first + 6], rate)
@@ -130,6 +134,26 @@ def _skipgram_group(
             inputs[row] += errors[i, j] * old[j]
     for (target, _), step in zip(targets, change, strict=True):
         outputs[target] += step
+    return loss
+
+
+def _skipgram_path(
+    inputs: np.ndarray, outputs: np.ndarray, rows: list[int], targets: list[tuple[int, int]], rate: float
+) -> float:
+    """Word after word through the whole path, nodes moving at once; the two words move at the end."""
+    loss = 0.0
+    changes = []
+    for row in rows:
+        change = np.zeros(inputs.shape[1])
+        for target, sign in targets:
+            likelihood = sigmoid(sign * float(inputs[row] @ outputs[target]))
+            loss -= math.log(likelihood)
+            error = rate * sign * (1 - likelihood)
+            change += error * outputs[target]
+            outputs[target] += error * inputs[row]
+        changes.append(change)
+    for row, change in zip(rows, changes, strict=True):
+        inputs[row] += change
     return loss
 
 
