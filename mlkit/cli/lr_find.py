@@ -106,8 +106,9 @@ def lr_find(
 
     The rate grows from step to step until the loss diverges; every tool's rule then suggests a rate: steepest descent
     on the logarithmic axis (steep), fastai's valley and slide, a tenth of the minimum, Smith's pair for cyclic
-    schedules, torch-lr-finder's and Lightning's. Options that are not listed here go to the trainer; every repeat
-    trains a fresh model, and nothing is written.
+    schedules, torch-lr-finder's and Lightning's; and auto, which '--lr auto' of the trainers takes: steep, kept from
+    mistaking noise before the fall for it. Options that are not listed here go to the trainer; every repeat trains a
+    fresh model, and nothing is written.
 
     \b
     Example:

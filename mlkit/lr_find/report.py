@@ -12,7 +12,7 @@ from mlkit.plots import Figure, Series
 
 DISAGREE = 10.0
 COLUMNS = ("rate", "loss", "smoothed", "repeat", "steps")  # of a saved curve
-SHOWN = ("steep", "valley", "minimum/10")
+SHOWN = ("auto", "valley", "minimum/10")
 
 
 def figure(curves: Sequence[Curve], suggestions: Sequence[Suggestion]) -> Figure:

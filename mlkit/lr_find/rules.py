@@ -44,6 +44,24 @@ def steep(rates: Floats, losses: Floats, steps: int | None = None) -> float:
     return float(lrs[np.argmin(slopes)])
 
 
+def steep_in_fall(rates: Floats, losses: Floats, steps: int | None, raw: Floats) -> float:
+    """Return `steep`, looked for behind the middle of the fall only: noise before the fall does not count.
+
+    The fall is that of the raw losses' means over a tenth of the steps around each. Smoothing lags behind it, so that
+    `steep` lies there already where it is no accident.
+    """
+    window = max((steps or len(rates)) // 10, 1) | 1
+    means = np.convolve(np.pad(raw, window // 2, "edge"), np.full(window, 1 / window), "valid")
+    lowest = int(np.argmin(means))
+    middle = (float(means[: lowest + 1].max()) + float(means[lowest])) / 2
+    above = np.flatnonzero(means[: lowest + 1] > middle)
+    first = max(int(above[-1]) + 1 if len(above) else 0, (steps or len(rates)) // 10)
+    lrs, values = rates[first:-5].astype(np.float32), losses[first:-5].astype(np.float32)
+    if len(lrs) < 2:
+        return steep(rates, losses, steps)
+    return float(lrs[np.argmin((values[1:] - values[:-1]) / (np.log(lrs[1:]) - np.log(lrs[:-1])))])
+
+
 def valley(rates: Floats, losses: Floats, steps: int | None = None) -> float:
     """Return the rate two thirds into the longest strictly decreasing subsequence (fastai's default, `valley`)."""
     lrs, values = _trimmed(rates, losses, steps)
@@ -123,6 +141,7 @@ def smith_pair(rates: Floats, losses: Floats) -> tuple[float, float]:
 # in the order in which they are shown; the first is the default
 RULES: dict[str, Rule] = {
     "steep": steep,
+    "auto": lambda rates, losses, steps: steep_in_fall(rates, losses, steps, losses),
     "valley": valley,
     "slide": slide,
     "minimum/10": lambda rates, losses, steps: minimum(rates, losses, steps) / 10,
@@ -144,6 +163,9 @@ def suggest(curves: list[Curve]) -> list[Suggestion]:
     for name, rule in RULES.items():
         found = []
         for curve in curves:
+            if name == "auto":
+                found.append(steep_in_fall(curve.rates, curve.smooth, curve.steps, curve.losses))
+                continue
             own = (
                 smoothed(curve.losses, 0.95, correct_bias=False)
                 if name == "torch-lr-finder"

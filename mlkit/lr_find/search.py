@@ -42,7 +42,7 @@ def range_tests(
 def choose(
     sweep: Sweep,
     *,
-    rule: str = "steep",
+    rule: str = "auto",
     say: Callable[[str], None] = lambda text: None,
     warn: Callable[[str], None] = lambda text: None,
     progress: Progress = silent,

@@ -49,9 +49,9 @@ def test_auto_is_what_lr_find_prints(name: str, mlkit: Run, folder: Path) -> Non
     auto = mlkit(*call, "-o", "model", "--lr", "auto", stdin=text).stderr.decode()
     first = (folder / made).read_bytes()
     (folder / made).unlink()
-    rate = mlkit("lr-find", *call, "--print", "steep", stdin=text).stdout.decode().strip()
+    rate = mlkit("lr-find", *call, "--print", "auto", stdin=text).stdout.decode().strip()
     assert not (folder / made).exists(), "a range test writes no model"
-    assert f"learning rate {float(rate):.3g}, by the rule 'steep' of a range test of" in auto
+    assert f"learning rate {float(rate):.3g}, by the rule 'auto' of a range test of" in auto
     mlkit(*call, "-o", "model", "--lr", rate, stdin=text)
     assert (folder / made).read_bytes() == first, "the same rate gives the same bytes"
 
@@ -76,7 +76,7 @@ def test_folds_search_a_rate_each(mlkit: Run, folder: Path) -> None:
         ("net", "cv", "table.csv", "--epochs", 2, "--batch", 20),
     ):
         done = mlkit(*call, "--target", "y", "--folds", 2, "--lr", "auto", "--json")
-        assert done.stderr.decode().count("by the rule 'steep'") == 2
+        assert done.stderr.decode().count("by the rule 'auto'") == 2
         assert len(json.loads(done.stdout)["folds"]) == 2
 
 

@@ -22,6 +22,35 @@ def test_any_command(mlkit: Run, tmp_path: Path) -> None:
     assert again.stdout == done.stdout, "a saved curve gives the same suggestions"
 
 
+def test_saved_repeats_give_the_same_spread(mlkit: Run, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(
+        "a,b,y\n" + "".join(f"{k % 17},{k % 5},{k % 17 * 2 + k % 5}\n" for k in range(200))
+    )
+    call = ("lr-find", "net", "t.csv", "--target", "y", "--batch", 20, "--repeats", 3)
+    shown = mlkit(*call, "--curve", "c.tsv").stdout
+    lines = (tmp_path / "c.tsv").read_text().splitlines()
+    assert lines[0] == "rate\tloss\tsmoothed\trepeat\tsteps"
+    assert {line.split("\t")[3] for line in lines[1:]} == {"1", "2", "3"}
+    assert {line.split("\t")[4] for line in lines[1:]} == {"100"}, "a test that diverged was planned longer"
+    assert mlkit("lr-find", "c.tsv").stdout == shown
+    assert mlkit("lr-find", stdin=(tmp_path / "c.tsv").read_bytes()).stdout == shown
+    lines[5] = "x\ty\tz\t1\t100"
+    done = mlkit("lr-find", "-", stdin="\n".join(lines).encode(), check=False)
+    assert done.returncode == 1
+    assert ":6: expected 'rate<TAB>loss'" in done.stderr.decode()
+
+
+def test_one_source(mlkit: Run, tmp_path: Path) -> None:
+    done = mlkit("lr-find", "curve.tsv", "--command", BOWL, check=False)
+    assert done.returncode == 2
+    assert "two sources" in done.stderr.decode()
+    done = mlkit("lr-find", "fasttext", "predict", "x", check=False)
+    assert done.returncode == 2
+    assert "no trainer; there is supervised, skipgram, cbow" in done.stderr.decode()
+    done = mlkit("lr-find", "boost", "cv", "x.csv", "--target", "y", check=False)
+    assert "mlkit boost cv is no trainer; there is train" in done.stderr.decode()
+
+
 def test_the_bare_number(mlkit: Run) -> None:
     points = "".join(f"{10 ** (-5 + k / 10)}\t{abs(k - 30) / 10 + 0.5}\n" for k in range(45))
     done = mlkit("lr-find", "-", "--print", "steep", stdin=points.encode())
@@ -33,6 +62,7 @@ def test_json_has_every_rule(mlkit: Run) -> None:
     assert record["schema"] == "mlkit.lr-find/1"
     assert set(record["suggestions"]) == set(RULES)
     assert record["points"][0] == record["points"][1]
+    assert record["settings"]["steps"] == 30
 
 
 def test_too_few_points_end_with_a_reason(mlkit: Run) -> None:
@@ -58,6 +88,7 @@ def test_our_own_trainers(mlkit: Run, tmp_path: Path) -> None:
         ("train-w2v", "corpus.txt", "--dim", 10, "--min-count", 1): 2,
         ("train-glove", "corpus.txt", "--dim", 10, "--min-count", 1, "--end", 1): 1,
         ("fasttext", "supervised", "--input", "labelled.txt", "--dim", 10, "--bucket", 0): 2,
+        ("fasttext", "skipgram", "--input", "corpus.txt", "--dim", 10, "--bucket", 100): 1,
         ("boost", "t.csv", "--target", "y", "--leaves", 4): 1,
         ("net", "train", "t.csv", "--target", "y", "--layers", "5, relu"): 2,
     }

@@ -77,6 +77,20 @@ def test_every_rule_suggests_a_rate_below_the_minimum() -> None:
     assert base < top
 
 
+def test_noise_before_the_fall_fools_steep_but_not_auto() -> None:
+    def fall(place: int) -> float:
+        return 1.2 - 1 / (1 + np.exp(-(place - 65) / 3))
+
+    rates = rising_rates(1e-6, 10, 100)
+    noisy = [fall(place) + (0.7 if 8 <= place < 12 else 0.0) for place in range(95)]
+    still = record(zip(rates, map(fall, range(95)), strict=False), wanted=100)
+    curve = record(zip(rates, noisy, strict=False), wanted=100)
+    of = [{found.rule: found.rate for found in suggest([test])} for test in (still, curve)]
+    assert of[0]["auto"] == of[0]["steep"] > 1e-3
+    assert of[1]["steep"] < 1e-4, "the smoothed loss falls behind the noise"
+    assert of[0]["auto"] / 3 < of[1]["auto"] < of[0]["auto"] * 3
+
+
 def test_rules_that_disagree_are_measured() -> None:
     assert disagreement(suggest([record(bowl())])) >= 1
 
