@@ -115,7 +115,12 @@ def train_w2v(
     ] = 1.0,
     patience: Annotated[
         int | None,
-        options.whole("--patience", "Stop after N held-out losses without a new best.", HELD_OUT, "never"),
+        options.whole(
+            "--patience",
+            "Stop after N held-out losses without a new best, and keep the best vectors.",
+            HELD_OUT,
+            "never",
+        ),
     ] = None,
     seed: options.Seed = 1,
     threads: options.Threads = None,

@@ -105,7 +105,8 @@ class Settings:
 class HeldOut:
     """Held-out data: ids (int32, -1 ends a sentence), how often to look at it (in epochs), and when to give up.
 
-    patience: stop after so many looks in a row without an improvement; None never stops.
+    patience: stop after so many looks in a row without an improvement, and return the vectors of the best look; None
+    never stops, and the vectors are those of the end.
     """
 
     ids: Ids
@@ -150,6 +151,7 @@ class _State:
     done: int = 0  # chunks
     valid: list[tuple[float, float]] = field(default_factory=list)
     since_best: int = 0
+    best: list[Matrix] = field(default_factory=list)  # with patience: inputs and outputs of the best look
 
 
 def train(
@@ -276,6 +278,8 @@ class _Run:
             if self.checkpoints.due():
                 self._save()
         state, settings = self.state, self.settings
+        if state.best:
+            state.inputs, state.outputs = state.best
         vectors = state.inputs.reshape(-1, self.tables.dim)[:, : settings.dim]
         _require_finite(np.isfinite(vectors.sum(axis=1, dtype=np.float64)).all())
         return WordVectors(
@@ -388,6 +392,8 @@ class _Run:
         best = min((loss for _, loss in state.valid), default=math.inf)
         state.valid.append((epoch, loss))
         state.since_best = 0 if loss < best else state.since_best + 1
+        if self.held_out.patience is not None and state.since_best == 0:
+            state.best = [state.inputs.copy(), state.outputs.copy()]
 
     def loss_of(self, ids: Ids) -> float:
         """Return the mean loss of held-out ids. Raises `DataError` where there is nothing to predict."""
@@ -408,11 +414,15 @@ class _Run:
         self.checkpoints.save(
             COMMAND, self.identity,
             {"done": state.done, "valid": state.valid, "since_best": state.since_best},
-            {"inputs": state.inputs, "outputs": state.outputs, "totals": state.totals},
+            {
+                "inputs": state.inputs, "outputs": state.outputs, "totals": state.totals,
+                **dict(zip(BEST, state.best, strict=False)),
+            },
         )  # fmt: skip
 
 
 COMMAND = "train-w2v"
+BEST = ("best_inputs", "best_outputs")  # in a checkpoint
 
 
 def _resumed(
@@ -424,7 +434,8 @@ def _resumed(
     outputs = aligned(len(arrays["outputs"]))
     inputs[:], outputs[:] = arrays["inputs"], arrays["outputs"]
     valid = [(float(epoch), float(loss)) for epoch, loss in saved["valid"]]
-    return _State(inputs, outputs, arrays["totals"].copy(), saved["done"], valid, saved["since_best"])
+    best = [arrays[name] for name in BEST if name in arrays]
+    return _State(inputs, outputs, arrays["totals"].copy(), saved["done"], valid, saved["since_best"], best)
 
 
 def _initial(
@@ -456,8 +467,9 @@ def aligned(size: int) -> Matrix:
     return raw[skip : skip + size]
 
 
-def _chunks(ids: Ids, epochs: int, size: int = CHUNK) -> Iterator[Chunk]:
-    """Cut every epoch into chunks of about `size` ids, at ends of sentences where one is near."""
+def _chunks(ids: Ids, epochs: int, size: int = 0) -> Iterator[Chunk]:
+    """Cut every epoch into chunks of about `size` ids (0: `CHUNK`), at ends of sentences where one is near."""
+    size = size or CHUNK
     cuts = [0]
     while cuts[-1] < len(ids):
         end = min(cuts[-1] + size, len(ids))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,9 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("loss", ["ns", "hs"])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_vectors_learn_the_topics(model: str, loss: str, threads: int, small_chunks: None) -> None:
-    settings = Settings(model=model, loss=loss, dim=16, window=5, epochs=30, lr=0.1, sample=0)
+    # the tree learns the topics in one epoch at 0.1: there would be no later fall of the loss to see
+    rate = 0.1 if loss == "ns" else 0.05
+    settings = Settings(model=model, loss=loss, dim=16, window=5, epochs=30, lr=rate, sample=0)
     result = train(IDS, COUNTS, settings, threads=threads)
     unit = result.vectors / np.linalg.norm(result.vectors, axis=1, keepdims=True)
     similarity = unit @ unit.T
@@ -121,6 +124,47 @@ def test_held_out_loss_falls_and_patience_stops(small_chunks: None) -> None:
     eager = train(IDS, COUNTS, Settings(dim=8, epochs=50, lr=0.2, sample=0), held_out=HeldOut(noise, 1, 2))
     assert eager.stopped_early
     assert len(eager.losses) < 50
+
+
+NOISE = np.random.default_rng(0).integers(0, 40, 600).astype(np.int32)
+
+
+@pytest.mark.parametrize("loss", ["ns", "hs"])
+def test_patience_keeps_the_best_vectors(loss: str, small_chunks: None) -> None:
+    """The vectors are those of a run that ends at the best look: the rate does not fall, so that there is one."""
+    settings = Settings(dim=8, epochs=6, lr=0.2, min_lr=0.2, sample=0, loss=loss)
+    watched = train(IDS, COUNTS, settings, held_out=HeldOut(NOISE, 1, 4))
+    losses = [loss for _, loss in watched.valid_losses]
+    best = losses.index(min(losses)) + 1
+    assert best < len(losses), "held-out text of other pairs gets worse"
+    assert bytes_of(watched) == bytes_of(train(IDS, COUNTS, replace(settings, epochs=best)))
+    # without patience the vectors are those of the end
+    assert bytes_of(train(IDS, COUNTS, settings, held_out=HeldOut(NOISE, 1))) == bytes_of(
+        train(IDS, COUNTS, settings)
+    )
+
+
+def test_resumed_training_remembers_the_best_vectors(tmp_path: Path, small_chunks: None) -> None:
+    path = tmp_path / "state"
+    settings = Settings(dim=8, epochs=6, lr=0.2, min_lr=0.2, sample=0)
+    whole = train(IDS, COUNTS, settings, held_out=HeldOut(NOISE, 1, 5))
+    stop, looks = StopSignals(), []
+
+    def watch(report: Report) -> None:
+        if report.valid_loss is not None and report.valid_loss not in looks:
+            looks.append(report.valid_loss)
+        if len(looks) == 4:
+            stop.number = 15
+
+    held_out = HeldOut(NOISE, 1, 5)
+    with pytest.raises(Stopped):
+        train(
+            IDS, COUNTS, settings, held_out=held_out, checkpoints=Checkpoints(path, 1e9, stop), progress=watch
+        )
+    again = Checkpoints(path, 1e9, StopSignals())
+    assert bytes_of(
+        train(IDS, COUNTS, settings, held_out=held_out, checkpoints=again, resume=True)
+    ) == bytes_of(whole)
 
 
 def test_held_out_text_does_not_change_the_training(small_chunks: None) -> None:
