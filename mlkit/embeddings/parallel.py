@@ -92,19 +92,20 @@ def train_texts_on(
     }
     put(crew.engine.file("counts.npy"), vocabulary.counts)
     looks = _Looks(
-        _Run(np.zeros(0, np.int32), [], settings, tables, state, 1, held_out, checkpoints, {}, silent)
+        _Run(np.zeros(0, np.int32), [], settings, tables, state, 1, held_out, checkpoints, {}, silent),
+        weights,
     )
     rounds = Rounds(
         crew.engine, _ShardTrainer(settings, crew.sync, crew.threads, crew.engine.folder),
         [shard for shard, count in enumerate(tokens) if count], len(tokens), settings.epochs, crew.sync, weights,
         updates(vocabulary, tables, settings, len(tokens)), lambda part: _rate(settings, part), checkpoints,
         COMMAND, {**asdict(settings), **identity}, float(sum(tokens) * settings.epochs), progress,
-        looks.after(crew.sync), looks.state,
+        looks.after(crew.sync), looks.state, looks.best,
     )  # fmt: skip
     if resume:
         rounds.resume()
     figures = rounds.run()
-    vectors, outputs = (matrix[:, : settings.dim] for matrix in weights.values())
+    vectors, outputs = (matrix[:, : settings.dim] for matrix in (looks.best or weights).values())
     _require_finite(np.isfinite(vectors.sum(axis=1, dtype=np.float64)).all())
     total = sum(figures, Figures())
     record = WordVectors(
@@ -230,10 +231,12 @@ def _shard_chunks(path: str, epochs: int, sync: int) -> list[Chunk]:
 
 
 class _Looks:
-    """Looks at held-out text between rounds."""
+    """Looks at held-out text between rounds; with patience, keeps the best weights."""
 
-    def __init__(self, run: _Run) -> None:
-        self._run = run
+    def __init__(self, run: _Run, weights: Weights) -> None:
+        self._run, self._weights = run, weights
+        patient = run.held_out is not None and run.held_out.patience is not None
+        self.best = {f"best {name}": matrix.copy() for name, matrix in weights.items()} if patient else {}
         self.state: dict[str, list[list[float]]] = {"valid": []}
 
     def after(self, sync: int) -> Callable[[int], bool]:
@@ -251,4 +254,7 @@ class _Looks:
         valid = self.state["valid"]
         valid.append([epoch, self._run.loss_of(held_out.ids)])
         best = min(range(len(valid)), key=lambda look: valid[look][1])
+        if best == len(valid) - 1:
+            for name, kept in self.best.items():
+                kept[:] = self._weights[name.removeprefix("best ")]
         return held_out.patience is None or len(valid) - 1 - best < held_out.patience
