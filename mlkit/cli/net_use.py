@@ -51,7 +51,9 @@ def predict(
         raise UsageError("--proba needs a classifier; this model predicts a number")
     form = t.table_format(delimiter, header, na, errors)
     blocks = _blocks(loaded.reads_text, table, form)
-    rows = prediction_rows(loaded, blocks, proba=proba, keep=t.split(id), threshold=threshold)
+    rows = prediction_rows(
+        loaded, blocks, proba=proba, keep=t.split(id), threshold=threshold, remark=out.warn
+    )
     first = next(rows, b"")  # nothing is written before a first part has been predicted
     with open_output(output) as stream:
         stream.write(first)

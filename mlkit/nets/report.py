@@ -9,9 +9,34 @@ import numpy as np
 
 from mlkit.errors import DataError
 from mlkit.formats.tables import Table, format_rows
+from mlkit.nets.features import Feature
 from mlkit.nets.model import NetModel
 from mlkit.trees.evaluation import evaluate, predicted_classes
 from mlkit.trees.target import read_weights, target_values
+
+
+class _Strange:
+    """Columns of categories or words of which nothing so far was there in training: they may have changed."""
+
+    def __init__(self, model: NetModel) -> None:
+        self.features = [feature for feature in model.encoder.features if feature.kind != "number"]
+        self.rows = 0
+
+    def watch(self, table: Table) -> None:
+        """Look at another part of the table."""
+        self.rows += table.rows
+        self.features = [f for f in self.features if not self._known(table, f)]
+
+    def _known(self, table: Table, feature: Feature) -> bool:
+        if feature.kind == "text":
+            words = set(feature.categories)
+            return any(not words.isdisjoint(line.split()) for line in table.values(feature.name))
+        return bool((table.codes(feature.name, feature.categories) >= 0).any())
+
+    def tell(self, remark: Callable[[str], None]) -> None:
+        """Name the columns."""
+        for feature in self.features if self.rows else ():
+            remark(f"column {feature.name!r} has no value that was there in training: has it changed?")
 
 
 def prediction_rows(
@@ -21,10 +46,13 @@ def prediction_rows(
     proba: bool = False,
     keep: tuple[str, ...] = (),
     threshold: float = 0.5,
+    remark: Callable[[str], None] = lambda text: None,
 ) -> Iterator[bytes]:
     """Yield predictions as CSV in the order of the rows; the first part begins with a header."""
+    strange = _Strange(model)
     for number, table in enumerate(blocks):
-        table.require(keep)
+        table.require([*keep, *model.names])
+        strange.watch(table)
         named: dict[str, Any] = {name: table.values(name) for name in keep}
         predictions = model.predict(table)
         if not model.classes:
@@ -35,6 +63,7 @@ def prediction_rows(
             if proba:
                 named |= {f"p_{name}": predictions[:, k] for k, name in enumerate(model.classes)}
         yield format_rows(named, header=number == 0)
+    strange.tell(remark)
 
 
 def evaluate_blocks(
@@ -50,7 +79,7 @@ def evaluate_blocks(
     Lines of text without a label are passed over, and (with a remark) those with one that training never saw.
     """
     predictions, truth, weights = [], [], []
-    unknown = 0
+    unknown, strange = 0, _Strange(model)
     for table in blocks:
         if model.reads_text:
             table = table.take(np.array([bool(label) for label in table.values("label")], np.bool_))
@@ -59,12 +88,15 @@ def evaluate_blocks(
             table = table.take(known)
         if not table.rows:
             continue
+        table.require(model.names)
+        strange.watch(table)
         truth.append(target_values(table, target or model.target, model.classes))
         found = read_weights(table, weight)
         weights.append(np.ones(table.rows) if found is None else found)
         predictions.append(model.predict(table))
     if not truth:
         raise DataError("there are no rows to measure on")
+    strange.tell(remark)
     if unknown:
         remark(f"{unknown:,} lines left out: their label is not one of the model's")
     return evaluate(

@@ -350,3 +350,16 @@ def test_a_rate_is_found_on_a_fresh_network_of_the_same_rows(table: Table) -> No
     assert found.settings["lr"] == 0.02
     assert seen[0] == seen[1] != seen[2]
     assert history.rates == [0.02] * SMALL.epochs
+
+
+def test_a_column_that_changed_is_named(table: Table) -> None:
+    model, _ = train_net(table, columns_without("z"), replace(SMALL, epochs=1))
+    said: list[str] = []
+    evaluate_blocks(
+        model, [table.with_column("colour", ["mauve"] * (ROWS - 1) + ["red"])], remark=said.append
+    )
+    assert said == [], "a few strange values are nothing strange"
+    changed = table.with_column("colour", ["mauve"] * ROWS)
+    evaluate_blocks(model, [changed, changed], remark=said.append)
+    assert list(prediction_rows(model, [changed, table], remark=said.append))
+    assert said == ["column 'colour' has no value that was there in training: has it changed?"]
