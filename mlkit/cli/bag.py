@@ -103,6 +103,7 @@ def _trainer(v: dict[str, Any], **run: Any) -> Callable[..., Any]:
     if settings.out_of_bag or settings.vote:
         raise UsageError("--oob and --vote are for trees")
     run.pop("remark", None)
+    run.pop("keep", None)
     return partial(train_linear_bag, columns=roles, settings=settings, l2=v["l2"], **run)
 
 
@@ -137,7 +138,7 @@ def train(
     workers = Workers(cluster, processes, output, tmp_dir, threads)
     with ExitStack() as stack:
         report = stack.enter_context(out.progress("Training"))
-        fit = _trainer(values, progress=report, remark=out.warn, threads=thread_count(threads))
+        fit = _trainer(values, progress=report, remark=out.warn, threads=thread_count(threads), keep=False)
         kept: list[bytes] = []
         more: dict[str, Any] = {"out_of_bag": kept.append} if oob_predictions else {}
         if workers:

@@ -167,7 +167,7 @@ def train(
     form = t.table_format(delimiter, header, na, errors)
     count = thread_count(threads)
     with out.progress("Training") as report, StopSignals() as stop:
-        more: dict[str, Any] = {"progress": report, "remark": out.warn, "threads": count}
+        more: dict[str, Any] = {"progress": report, "remark": out.warn, "threads": count, "keep": False}
         fit = _trainer(values, valid_part=valid_part, **more)
         extra: dict[str, Any] = {
             "checkpoint": Checkpoints(checkpoint, checkpoint_every, stop),

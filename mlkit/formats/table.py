@@ -80,13 +80,20 @@ class Table:
         """Return a column as text, null where it is missing."""
         import polars as pl
 
-        series = self.frame[name]
+        series = self._column(name)
         if series.dtype == pl.String:
             series = series.str.strip_chars()
             return series.to_frame().select(
                 pl.when(~pl.col(name).is_in(list(self.missing))).then(pl.col(name)).alias(name)
             )[name]
         return series.cast(pl.String)
+
+    def _column(self, name: str) -> polars.Series:
+        """Return a column, codes of words as text."""
+        import polars as pl
+
+        series = self.frame[name]
+        return series.cast(pl.String) if isinstance(series.dtype, (pl.Categorical, pl.Enum)) else series
 
     def is_numeric(self, name: str) -> bool:
         """Say whether every field of a column is a number or missing (and at least one is a number)."""
@@ -95,14 +102,14 @@ class Table:
         series = self.frame[name]
         if series.dtype != pl.String:
             return bool(series.dtype.is_numeric() or series.dtype.is_temporal())
-        values, first_bad = self._parse(name)
+        values, first_bad = self.parsed(name)
         return first_bad is None and bool((~np.isnan(values)).any())
 
     def numbers(self, name: str) -> Numbers:
         """Return a column as float64, NaN where it is missing; a word or an infinity raises `DataError`."""
         if name not in self.frame.columns and self.absent is not None:
             return np.full(self.rows, self.absent)
-        values, first_bad = self._parse(name)
+        values, first_bad = self.parsed(name)
         if first_bad is not None:
             raise self.fault(f"{self.frame[name][first_bad]!r} is not a number", name, first_bad)
         infinite = np.isinf(values)
@@ -110,13 +117,13 @@ class Table:
             raise self.fault("an infinite number", name, int(np.argmax(infinite)))
         return values
 
-    def _parse(self, name: str) -> tuple[Numbers, int | None]:
+    def parsed(self, name: str) -> tuple[Numbers, int | None]:
         """Return the numbers of a column, and the first row that holds something else."""
         import polars as pl
 
         if name in self.numeric:
             return self.numeric[name], None
-        series = self.frame[name]
+        series = self._column(name)
         if series.dtype != pl.String:
             if series.dtype.is_temporal():
                 series = series.to_physical()
@@ -138,7 +145,7 @@ class Table:
         self.numeric.pop(name, None)
         self.coded.pop(name, None)
 
-    def _coded(self, name: str) -> tuple[NDArray[np.int32], list[str]]:
+    def coded_words(self, name: str) -> tuple[NDArray[np.int32], list[str]]:
         """Return a column as places in a list of its distinct values, -1 for missing.
 
         Blanks and marks of missing values are looked at once per distinct value, not once per row.
@@ -148,10 +155,12 @@ class Table:
         if name in self.coded:
             return self.coded[name]
         series = self.frame[name]
-        if series.dtype not in (pl.String, pl.Categorical):
-            series = series.cast(pl.String)
+        if not isinstance(series.dtype, (pl.String, pl.Categorical, pl.Enum)):
+            series = self.text(name)
         null = series.is_null().to_numpy()
-        physical = series.cast(pl.Categorical).to_physical().cast(pl.Int64).fill_null(0).to_numpy()
+        if not isinstance(series.dtype, pl.Enum):
+            series = series.cast(pl.Categorical)
+        physical = series.to_physical().cast(pl.Int32).fill_null(0).to_numpy()
         first = np.full(int(physical.max(initial=0)) + 1, -1, np.int64)
         rows = np.flatnonzero(~null)
         first[physical[rows[::-1]]] = rows[::-1]
@@ -168,7 +177,7 @@ class Table:
 
     def counts(self, name: str) -> list[tuple[str, int]]:
         """Return the values of a column as text with their counts, most frequent first, then by name."""
-        codes, names = self._coded(name)
+        codes, names = self.coded_words(name)
         found = np.bincount(codes[codes >= 0], minlength=len(names)).tolist()
         return sorted(zip(names, found, strict=True), key=lambda pair: (-pair[1], pair[0]))
 
@@ -176,7 +185,7 @@ class Table:
         """Return the place of every field in `categories`, -1 for missing and for what is not among them."""
         if name not in self.frame.columns and self.absent is not None:
             return np.full(self.rows, -1, np.int32)
-        codes, names = self._coded(name)
+        codes, names = self.coded_words(name)
         places = {category: place for place, category in enumerate(categories)}
         table = np.array([*(places.get(word, -1) for word in names), -1], np.int32)
         found: NDArray[np.int32] = table[codes]  # -1 takes the last
@@ -186,7 +195,7 @@ class Table:
         """Return a column as it stands, empty where it is missing."""
         import polars as pl
 
-        return list(self.frame[name].cast(pl.String).fill_null("").to_list())
+        return list(self._column(name).cast(pl.String).fill_null("").to_list())
 
     def take(self, rows: NDArray[np.integer[Any]] | NDArray[np.bool_]) -> Table:
         """Return some rows of the table (in the order of `rows`)."""
@@ -194,6 +203,17 @@ class Table:
             rows = np.flatnonzero(rows)
         lines = self.lines if self.lines is not None else self.first_line + np.arange(self.rows)
         return Table(self.frame[rows], self.path, self.first_line, lines[rows], self.missing, self.absent)
+
+    def columns_apart(self, names: Sequence[str], *, keep: bool = True) -> dict[str, Table]:
+        """Return tables of one column each; unless `keep`, this one lets go of all its columns: memory falls by use."""
+        place = (self.path, self.first_line, self.lines, self.missing, self.absent, self.numeric, self.coded)
+        parts = {name: Table(self.frame.select(name), *place) for name in names}
+        if not keep:
+            self.numeric.clear()
+            self.coded.clear()
+            for name in self.names:
+                self.frame.drop_in_place(name)
+        return parts
 
     def with_column(self, name: str, values: Any) -> Table:
         """Return the table with a column added or replaced; floats are written shortest."""

@@ -23,6 +23,7 @@ from mlkit.formats.streams import (
     open_output,
 )  # fmt: skip
 from mlkit.formats.table import MISSING, Table, TableFormat
+from mlkit.formats.table_compact import Growing, NumberPart, Part, TextPart, WordPart, join_parts
 from mlkit.formats.table_csv import csv_blocks, fill, sniff_delimiter, whole_rows
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
 ]  # fmt: skip
 
 BLOCK = 1 << 22
+_COMPACT_BLOCK = 1 << 21
 _LIBSVM = re.compile(rb"^\s*[-+0-9.eE,]+(\s+qid:\d+)?(\s+\d+:[-+0-9.eEinfa]+)+\s*(#.*)?$")
 _LABEL = "label"
 
@@ -40,7 +42,7 @@ def read_table(
 ) -> Table:
     """Read a whole table; "-" is stdin, compressed files are decompressed. Raises `DataError`.
 
-    With `as_text`, columns of numbers other than these are kept as numbers, block by block: half the memory.
+    With `as_text`, columns other than these are kept as numbers or codes, block by block: a third of the memory.
     """
     if as_text is not None and not is_standard(path):
         compact = _read_compact(path, form, as_text)
@@ -50,35 +52,29 @@ def read_table(
 
 
 def _read_compact(path: PathLike, form: TableFormat, as_text: Collection[str]) -> Table | None:
-    """Read a table with its numbers as numbers; None when a column of numbers turns out to hold words."""
-    import polars as pl
-
-    parts: list[Table] = []
-    numeric: list[str] | None = None
-    for table in read_blocks(path, form):
-        if numeric is None:
-            numeric = [
-                name for place, name in enumerate(table.names, 1)
-                if name not in as_text and str(place) not in as_text and table.is_numeric(name)
-            ]  # fmt: skip
-        typed = []
-        for name in numeric:
-            values, fault = table._parse(name)
-            if fault is not None:
+    """Read a table with its numbers as numbers and its categories as codes; None when a number turns out a word."""
+    parts: dict[str, Part] = {}
+    lines = Growing(np.uint32)
+    first: Table | None = None
+    for table in read_blocks(path, form, _COMPACT_BLOCK):
+        if first is None:
+            if any(dtype != "String" for dtype in map(str, table.frame.dtypes)):
+                return table  # not CSV: one block, typed already
+            first = table
+            for place, name in enumerate(table.names, 1):
+                text = name in as_text or str(place) in as_text
+                parts[name] = TextPart() if text else NumberPart() if table.is_numeric(name) else WordPart()
+        for name, part in parts.items():
+            if not part.add(table, name):
                 return None
-            typed.append(pl.Series(name, values))
             table.forget(name)
-        lines = table.lines
-        if lines is None:
-            lines = np.arange(table.first_line, table.first_line + table.rows)
-        parts.append(
-            Table(table.frame.with_columns(typed), table.path, 0, lines, table.missing, table.absent)
-        )
-    if len(parts) == 1:
-        return parts[0]
-    frame = pl.concat([part.frame for part in parts])
-    lines = np.concatenate([part.lines for part in parts if part.lines is not None])
-    return Table(frame, parts[0].path, 0, lines, parts[0].missing, parts[0].absent)
+        found = table.lines
+        if found is None:
+            found = np.arange(table.first_line, table.first_line + table.rows)
+        lines.extend(found.astype(np.uint32) if found[-1] < 1 << 32 else found)
+    if first is None:
+        return None
+    return join_parts(first, parts, lines)
 
 
 def read_blocks(

@@ -37,6 +37,16 @@ class Feature:
         """Return the number of bins without that of missing values."""
         return len(self.categories) if self.categorical else len(self.edges) + 1
 
+    def encode(self, table: Table, out: Bins, column: int) -> None:
+        """Write to out[:, column] the bin of every field, 255 where it is missing or unknown; the table forgets it."""
+        if self.categorical:
+            out[:, column] = table.codes(self.name, self.categories)  # -1 becomes 255
+        else:
+            edges = np.full(255, np.inf)
+            edges[: len(self.edges)] = self.edges
+            kernels_bins.bin_numbers(table.numbers(self.name), edges, out, column)
+        table.forget(self.name)
+
 
 @dataclass(frozen=True)
 class Encoder:
@@ -58,14 +68,7 @@ class Encoder:
         out = np.empty((table.rows, len(self.features)), np.uint8)
 
         def fill(column: int) -> None:
-            feature = self.features[column]
-            if feature.categorical:
-                out[:, column] = table.codes(feature.name, feature.categories)  # -1 becomes 255
-            else:
-                edges = np.full(255, np.inf)
-                edges[: len(feature.edges)] = feature.edges
-                kernels_bins.bin_numbers(table.numbers(feature.name), edges, out, column)
-            table.forget(feature.name)
+            self.features[column].encode(table, out, column)
 
         for _ in map_chunks(fill, range(len(self.features)), threads):
             pass
@@ -117,35 +120,51 @@ def fit_encoder(
     max_bins: int = 255,
     seed: int = 1,
     threads: int = 1,
-) -> tuple[Encoder, list[str]]:
-    """Choose the bins of columns `names`; return the encoder and a list of remarks.
+    keep: bool = True,
+) -> tuple[Encoder, Bins, list[str]]:
+    """Choose the bins of columns `names` and bin the rows; return the encoder, uint8 [rows, features] and remarks.
 
     Columns that are not all numbers, and those in `categorical`, are categorical: the 254 most frequent values keep
     their names, rarer ones count as missing. Columns with one value or none are left out, with a remark.
+    Unless `keep`, the table is empty afterwards: each column goes when it has been binned.
     """
     if not 2 <= max_bins <= 255:
         raise UsageError(f"bins must be between 2 and 255, not {max_bins}")
     table.require([*names, *categorical])
+    rows = table.rows
     sample = None
-    if table.rows > SAMPLE:
-        sample = np.sort(np.random.default_rng(seed).choice(table.rows, SAMPLE, replace=False))
+    if rows > SAMPLE:
+        sample = np.sort(np.random.default_rng(seed).choice(rows, SAMPLE, replace=False))
+    apart = table.columns_apart(names, keep=keep)
+    bins = np.empty((rows, len(names)), np.uint8)
 
-    def fit(name: str) -> tuple[Feature | None, str]:
-        if name in categorical or not table.is_numeric(name):
-            return _fit_categories(table, name)
-        values = table.numbers(name)
+    def fit(place: int) -> tuple[Feature | None, str]:
+        name = names[place]
+        column = apart.pop(name)
+        feature, remark = choose(column, name)
+        if feature is not None:
+            feature.encode(column, bins, place)
+        column.forget(name)
+        return feature, remark
+
+    def choose(column: Table, name: str) -> tuple[Feature | None, str]:
+        if name in categorical or not column.is_numeric(name):
+            return _fit_categories(column, name)
+        values = column.numbers(name)
         missing = bool(np.isnan(values).any())
         edges = find_edges(values if sample is None else values[sample], max_bins - missing)
         if len(edges) == 0 and not missing:
             return None, f"column {name!r} holds one value and is left out"
         return Feature(name, False, edges, (), missing), ""
 
-    fitted = list(map_chunks(fit, list(names), threads))
-    features = tuple(feature for feature, _ in fitted if feature is not None)
+    fitted = list(map_chunks(fit, range(len(names)), threads))
+    features = [feature for feature, _ in fitted]
     remarks = [remark for _, remark in fitted if remark]
-    if not features:
+    if not any(features):
         raise DataError("no column can be learnt from: " + "; ".join(remarks), path=table.path)
-    return Encoder(features), remarks
+    if not all(features):
+        bins = np.ascontiguousarray(bins[:, [feature is not None for feature in features]])
+    return Encoder(tuple(feature for feature in features if feature is not None)), bins, remarks
 
 
 def _fit_categories(table: Table, name: str) -> tuple[Feature | None, str]:

@@ -74,16 +74,21 @@ class Prepared:
 
 
 def prepare(
-    table: Table, columns: Columns, *, threads: int = 1, remark: Remark = lambda text: None
+    table: Table,
+    columns: Columns,
+    *,
+    threads: int = 1,
+    remark: Remark = lambda text: None,
+    keep: bool = True,
 ) -> Prepared:
-    """Read target and weights, choose the bins, bin the rows."""
+    """Read target and weights, choose the bins, bin the rows; unless `keep`, the table is used up by it."""
     target, weights, names = read_parts(table, columns)
-    encoder, remarks = fit_encoder(
-        table, names, categorical=columns.categorical, max_bins=columns.max_bins, threads=threads
-    )
+    encoder, bins, remarks = fit_encoder(
+        table, names, categorical=columns.categorical, max_bins=columns.max_bins, threads=threads, keep=keep,
+    )  # fmt: skip
     for text in remarks:
         remark(text)
-    return Prepared(table, target, weights, encoder, encoder.encode(table, threads))
+    return Prepared(table, target, weights, encoder, bins)
 
 
 def read_parts(table: Table, columns: Columns) -> tuple[Target, Reals | None, list[str]]:
@@ -126,6 +131,7 @@ def train_gradient(
     threads: int = 1,
     progress: Progress = silent,
     remark: Remark = lambda text: None,
+    keep: bool = True,
 ) -> TreeModel:
     """Train gradient boosting on a table.
 
@@ -139,17 +145,18 @@ def train_gradient(
         columns = replace(columns, task="classification")
     if not 0 < quantile < 1:
         raise UsageError("the quantile must be between 0 and 1")
+    names = set(table.names)
     if before is not None:
         ready = _prepare_again(table, columns, before, threads)
         loss = before.loss
         quantile = before.quantile
     else:
-        ready = prepare(table, columns, threads=threads, remark=remark)
+        ready = prepare(table, columns, threads=threads, remark=remark, keep=keep)
     name = loss_for(ready.target, loss)
     objective = make_loss(name, len(ready.target.classes), quantile)
     if fault := objective.check(ready.target.values):
         raise UsageError(f"column {ready.target.name!r}: {fault}")
-    settings = restricted(settings, [*ready.encoder.names, *(set(settings.monotone) - set(table.names))])
+    settings = restricted(settings, [*ready.encoder.names, *(set(settings.monotone) - names)])
     training, held = _hold(ready, settings, valid, valid_part, columns, threads)
     earlier = (None, None) if before is None else (before.start, before.trees)
 
@@ -247,9 +254,10 @@ def train_adaboost(
     threads: int = 1,
     progress: Progress = silent,
     remark: Remark = lambda text: None,
+    keep: bool = True,
 ) -> TreeModel:
     """Train AdaBoost on a table: SAMME for classes, AdaBoost.R2 for numbers."""
-    ready = prepare(table, columns, threads=threads, remark=remark)
+    ready = prepare(table, columns, threads=threads, remark=remark, keep=keep)
     encoder, bins, target = ready.encoder, ready.bins, ready.target
     if target.classes:
         made = fit_samme(
@@ -272,6 +280,7 @@ def train_bag(
     threads: int = 1,
     progress: Progress = silent,
     remark: Remark = lambda text: None,
+    keep: bool = True,
     out_of_bag: Callable[[bytes], object] | None = None,
     elsewhere: Callable[[ForestJob], Iterator[Grown]] | None = None,
 ) -> TreeModel:
@@ -280,7 +289,7 @@ def train_bag(
     `out_of_bag` is given the out-of-bag predictions of all rows as CSV (empty where every tree saw the row).
     `elsewhere` grows the trees, see `fit_forest`.
     """
-    ready = prepare(table, columns, threads=threads, remark=remark)
+    ready = prepare(table, columns, threads=threads, remark=remark, keep=keep)
     target = ready.target
     classes = len(target.classes)
     encoder = order_categories(ready.encoder, ready.bins, target.values, classes, ready.weights)

@@ -132,6 +132,39 @@ def test_writing_gives_back_what_was_read(tmp_path: Path) -> None:
     assert (tmp_path / "u.csv").read_text() == content
 
 
+@pytest.mark.parametrize("block", [40, 1 << 20])
+def test_compact_columns_are_the_plain_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    lines = ["w,n,x,late,t,mixed", *(f"{' ab'[k % 3]} ,{k},{k / 7},,{k % 2}.0,{k}" for k in range(30))]
+    lines += [f"c,,{1e300},{k},?,NA" for k in range(5)]
+    (tmp_path / "a.csv").write_text("\n".join(lines) + "\n")
+    monkeypatch.setattr("mlkit.formats.tables._COMPACT_BLOCK", block)
+    plain = read_table(tmp_path / "a.csv")
+    compact = read_table(tmp_path / "a.csv", as_text=["t"])
+    assert compact.names == plain.names
+    for name in plain.names:
+        assert compact.is_numeric(name) == plain.is_numeric(name)
+        if plain.is_numeric(name):
+            np.testing.assert_array_equal(compact.numbers(name), plain.numbers(name))
+        else:
+            assert compact.counts(name) == plain.counts(name)
+            assert compact.text(name).to_list() == plain.text(name).to_list()
+            assert compact.take(np.arange(3)).counts(name) == plain.take(np.arange(3)).counts(name)
+    assert compact.values("t") == plain.values("t")
+    assert [compact.line(k) for k in (0, 34)] == [2, 36]
+    with pytest.raises(DataError, match=r"a.csv:3: column 'w': 'a' is not a number"):
+        compact.numbers("w")
+
+
+def test_a_word_after_the_first_block_of_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.csv").write_text("x,y\n" + "1,2\n" * 30 + "word,3\n")
+    monkeypatch.setattr("mlkit.formats.tables._COMPACT_BLOCK", 20)
+    table = read_table(tmp_path / "a.csv", as_text=[])
+    assert not table.is_numeric("x")
+    assert table.counts("x") == [("1", 30), ("word", 1)]
+
+
 def test_joining_and_taking_rows(tmp_path: Path) -> None:
     first = read_table(written(tmp_path / "t.csv", "a,b\n1,x\n2,y\n"))
     second = read_table(written(tmp_path / "u.csv", "b,a\nz,3\n"))

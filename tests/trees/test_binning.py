@@ -75,8 +75,9 @@ def test_encoder_matches_by_name_and_treats_the_unknown_as_missing(tmp_path: Pat
     (tmp_path / "a.csv").write_text("x,c\n1,u\n2,v\n3,u\n4,\n5,u\n6,v\n")
     (tmp_path / "b.csv").write_text("c,more,x\nu,1,2.5\nw,1,\n")
     table = read_table(tmp_path / "a.csv")
-    encoder, remarks = fit_encoder(table, ["x", "c"])
+    encoder, fitted, remarks = fit_encoder(table, ["x", "c"])
     assert not remarks
+    assert (fitted == encoder.encode(table)).all()
     bins = encoder.encode(read_table(tmp_path / "b.csv"))
     assert bins[1].tolist() == [255, 255]
     assert bins[0, 1] == encoder.features[1].categories.index("u")
@@ -86,7 +87,7 @@ def test_encoder_matches_by_name_and_treats_the_unknown_as_missing(tmp_path: Pat
 def test_missing_columns_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("x,c\n1,u\n2,v\n3,u\n4,\n5,u\n6,v\n")
     (tmp_path / "b.csv").write_text("x\n1\n")
-    encoder, _ = fit_encoder(read_table(tmp_path / "a.csv"), ["x", "c"])
+    encoder, _, _ = fit_encoder(read_table(tmp_path / "a.csv"), ["x", "c"])
     with pytest.raises(DataError, match="missing column 'c'"):
         encoder.encode(read_table(tmp_path / "b.csv"))
 
@@ -94,8 +95,9 @@ def test_missing_columns_are_named(tmp_path: Path) -> None:
 def test_useless_columns_are_left_out_with_a_remark(tmp_path: Path) -> None:
     rows = "\n".join(f"{k},7,,w{k}" for k in range(300))
     (tmp_path / "a.csv").write_text(f"x,one,none,many\n{rows}\n")
-    encoder, remarks = fit_encoder(read_table(tmp_path / "a.csv"), ["x", "one", "none", "many"])
+    encoder, bins, remarks = fit_encoder(read_table(tmp_path / "a.csv"), ["x", "one", "none", "many"])
     assert encoder.names == ["x", "many"]
+    assert bins.shape == (300, 2)
     assert len(remarks) == 3
     assert "300 categories" in remarks[2]
     assert encoder.features[1].bins == 254
