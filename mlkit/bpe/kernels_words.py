@@ -31,6 +31,7 @@ HALF = U8(32)
 HIGH_BITS = U8(0x8080808080808080)
 NUMBER_BITS = U8(28)
 NUMBERS = U8((1 << 28) - 1)
+ALL = U8(0xFFFFFFFFFFFFFFFF)
 
 
 @inline
@@ -281,6 +282,21 @@ def number_of(text, start, stop, slots, arena, starts, state):
     return word
 
 
+@inline
+def short_word(text, start, stop, slots):
+    """Return the number of a word of up to 8 bytes that its first slot holds, or -1: small enough to become no call.
+
+    Eight bytes of text stand from `start` on.
+    """
+    length = U8(stop - start)
+    key = load8(text, U8(start)) & (ALL >> (U8(64) - (length << U8(3))))
+    at = mixed(key ^ (length << U8(52))) & U8(slots.shape[0] - 1)
+    found = slots[at, 1]
+    if slots[at, 0] == key and (found >> NUMBER_BITS) == length:
+        return np.int64(found & NUMBERS) - 1
+    return np.int64(-1)
+
+
 @kernel("void(u8[:,:], const u1[:], const i8[:], i8)")
 def refill(slots, arena, starts, words):
     """Enter the words into a larger, empty table."""
@@ -323,10 +339,14 @@ def gpt2_items(text, marks, newline, classes, slots, arena, starts, state, items
             continue
         # most words: ASCII letters, with or without a space before them
         begin = i + 1 if text[i] == 32 else i
-        stop = letter_run(text, begin, limit)
+        stop = begin + letters_at(text, begin) if begin + 8 <= limit else begin + 8
+        if stop == begin + 8:
+            stop = letter_run(text, begin, limit)
         if stop == begin or (stop < limit and text[stop] >= 0x80):
             stop = word_end(text, i, limit, newline, classes)
-        word = number_of(text, i, stop, slots, arena, starts, state)
+        word = short_word(text, i, stop, slots) if stop - i <= 8 and i + 8 <= size else np.int64(-1)
+        if word < 0:
+            word = number_of(text, i, stop, slots, arena, starts, state)
         if word < 0:
             break
         items[count] = word
@@ -391,7 +411,11 @@ def space_items(text, marks, kind, slots, arena, starts, state, items):
                 if text[k] == 0xE2 and text[k + 1] == 0x96 and text[k + 2] == 0x81:
                     stop = k
                     break
-        word = number_of(text, begin, stop, slots, arena, starts, state)
+        word = np.int64(-1)
+        if begin < stop <= begin + 8 <= size:
+            word = short_word(text, begin, stop, slots)
+        if word < 0:
+            word = number_of(text, begin, stop, slots, arena, starts, state)
         if word < 0:
             break
         items[count] = word
