@@ -79,7 +79,7 @@ def test_every_rule_suggests_a_rate_below_the_minimum() -> None:
 
 def test_noise_before_the_fall_fools_steep_but_not_auto() -> None:
     def fall(place: int) -> float:
-        return 1.2 - 1 / (1 + np.exp(-(place - 65) / 3))
+        return float(1.2 - 1 / (1 + np.exp(-(place - 65) / 3)))
 
     rates = rising_rates(1e-6, 10, 100)
     noisy = [fall(place) + (0.7 if 8 <= place < 12 else 0.0) for place in range(95)]
