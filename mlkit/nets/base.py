@@ -44,8 +44,11 @@ class Layer:
     """A function of rows [n, size] with a backward pass.
 
     `backward` takes the loss's derivative by the output, ADDS those by the parameters to `gradients` and returns that
-    by the input (whatever it likes when not `wanted`). The network clears the gradients before each step.
+    by the input (whatever it likes when not `wanted`). The network clears the gradients before each step. A `frozen`
+    layer keeps its arrays, running statistics too.
     """
+
+    frozen = False
 
     def __init__(self, name: str) -> None:
         self.name = name

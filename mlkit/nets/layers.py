@@ -80,7 +80,8 @@ class Dense(Layer):
 class BatchNorm(Layer):
     """Normalise columns over the batch, then scale and shift (Ioffe and Szegedy 2015).
 
-    Running mean and (unbiased) variance, momentum 0.1 as PyTorch has it, serve prediction.
+    Running mean and (unbiased) variance, momentum 0.1 as PyTorch has it, serve prediction; frozen, the layer uses them
+    in training too and leaves them as they are.
     """
 
     def __init__(self, name: str, momentum: float = 0.1, epsilon: float = 1e-5) -> None:
@@ -98,6 +99,10 @@ class BatchNorm(Layer):
         v = self.values
         if not train:
             return (x - v["mean"]) * (v["scale"] / np.sqrt(v["variance"] + self.epsilon)) + v["shift"]
+        if self.frozen:
+            self.inverse = (1 / np.sqrt(v["variance"] + self.epsilon)).astype(x.dtype)
+            self.normal = (x - v["mean"]) * self.inverse
+            return self.normal * v["scale"] + v["shift"]
         n = len(x)
         if n < 2:
             raise UsageError(f"layer {self.name!r}: batch normalisation cannot train on a batch of one row")
@@ -116,6 +121,8 @@ class BatchNorm(Layer):
         scale = np.einsum("ij,ij->j", d, self.normal)
         self.gradients["shift"] += shift
         self.gradients["scale"] += scale
+        if self.frozen:
+            return d * (self.values["scale"] * self.inverse)
         return (d - shift / n - self.normal * (scale / n)) * (self.values["scale"] * self.inverse)
 
 

@@ -189,17 +189,19 @@ class Network:
         return np.concatenate(parts) if parts else np.zeros((0, self.outputs), self.dtype)
 
     def spans(self, rates: Mapping[str, float], frozen: Sequence[str]) -> list[Span]:
-        """Return what is learnt at which rate: `rates` and `frozen` name layers or patterns such as ``dense*``.
+        """Freeze layers and return what is learnt at which rate.
 
-        The pattern ``*`` means every layer but the output. Neighbours with equal treatment are joined.
+        `rates` and `frozen` name layers, or patterns such as ``dense*``. The pattern ``*`` means every layer but the output. Neighbours with equal treatment are joined.
         """
         known = [layer.name for layer in self if any(slot.learnt for slot in layer.slots)]
         for pattern in (*rates, *frozen):
             if not any(_matches(name, pattern) for name in known):
                 raise unknown(f"no layer that learns is called {pattern!r}", pattern, known)
+        for layer in self:
+            layer.frozen = any(_matches(layer.name, pattern) for pattern in frozen)
         spans: list[Span] = []
         for layer, slot, start, stop in self._slots(True):
-            if any(_matches(layer.name, pattern) for pattern in frozen):
+            if layer.frozen:
                 continue
             found = [factor for pattern, factor in rates.items() if _matches(layer.name, pattern)]
             factor = found[-1] if found else 1.0

@@ -150,6 +150,31 @@ def test_batch_norm_keeps_statistics_for_prediction() -> None:
         net.forward(x[:1], True, random)
 
 
+def test_a_frozen_batch_norm_stays_as_it_is() -> None:
+    net, x = network([5, "batch-norm", "tanh"]), rows_of(20)
+    net.forward(x * 2 + 1, True, random)
+    kept = net.kept.copy()
+    assert not (kept[:5] == 0).any()
+    net.spans({}, ["batch-norm1"])
+    still = net.forward(x, False)
+    np.testing.assert_allclose(net.forward(x, True, random), still, rtol=1e-12)
+    net.forward(x[:1], True, random)  # a batch of one does no harm here
+    assert (net.kept == kept).all()
+    loss, targets = CrossEntropy(), np.arange(20) % 3
+
+    def value() -> float:
+        return loss(net.forward(x, True, random), targets)[0]
+
+    net.gradient.fill(0)
+    _, slope = loss(net.forward(x, True, random), targets)
+    net.backward(slope)
+    found = finite_differences(value, net.theta.tolist(), net.theta.__setitem__)
+    np.testing.assert_allclose(net.gradient, found, atol=2e-8)
+    net.spans({}, [])
+    net.forward(x, True, random)
+    assert (net.kept != kept).any(), "thawed"
+
+
 def test_dropout_and_rrelu_rest_in_prediction() -> None:
     x = np.ones((200, 50))
     drop = build_layers([{"dropout": 0.25}], "he", {})[0]
