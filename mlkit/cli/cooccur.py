@@ -121,7 +121,9 @@ def merge(
     format: FormatOption = Format.mlkit,
     tmp_dir: options.TmpDir = None,
 ) -> None:
-    """Add up co-occurrence files, such as those of shards; also turns one into GloVe's records.
+    """Add up co-occurrence files, such as those of shards.
+
+    --format glove turns one or several into GloVe's records.
 
     \b
     Example:

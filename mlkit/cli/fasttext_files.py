@@ -66,7 +66,9 @@ def dump(model: o.Model, what: What) -> None:
 
 @app.command(cls=Original)
 def convert(model: o.Model, target: Target) -> None:
-    """Write a model as .safetensors (only rows that hold something, mapped when read) or back as .bin.
+    """Write a model as .safetensors, or back as .bin.
+
+    .safetensors keeps only rows that hold something, and is mapped into memory when read.
 
     \b
     Example:

@@ -16,7 +16,9 @@ Word = Annotated[str, typer.Argument(help="The word.", show_default=False)]
 
 @app.command("print-word-vectors", cls=Original)
 def print_word_vectors(model: o.Model, data: o.Data = "-") -> None:
-    """Print the vector of every word of the input; unknown words have one from their n-grams.
+    """Print the vector of every word of the input.
+
+    Unknown words have one from their n-grams.
 
     \b
     Example:

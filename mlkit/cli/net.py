@@ -61,7 +61,7 @@ def distill(
     plot: n.Plot = None, checkpoint: options.Checkpoint = None, checkpoint_every: options.CheckpointEvery = 60.0,
     resume: options.Resume = False, threads: options.Threads = None, seed: options.Seed = 1,
 ) -> None:  # fmt: skip
-    """Train a small network (student) on what another model (teacher) says, and on the truth.
+    """Train a network (student) on what another model (teacher) says.
 
     The loss is A * T^2 * cross-entropy with the teacher's probabilities, softened by the temperature T, plus (1 - A) *
     cross-entropy with the truth.
@@ -136,7 +136,7 @@ def _train(values: dict[str, Any], **more: Any) -> None:
     with out.progress("Training") as report, StopSignals() as stop:
         checkpoints = Checkpoints(v["checkpoint"], v["checkpoint_every"], stop)
         model, history = train_net(
-            data, roles, settings, checkpoints=checkpoints, resume=v["resume"], find_rate=choice.finder(report),
+            data, roles, settings, checkpoints=checkpoints, resume=v["resume"], find_rate=choice.finder(report, stop),
             progress=report, **more,
         )  # fmt: skip
     model.save(v["output"])

@@ -34,7 +34,9 @@ def predict(
     id: t.Id = None, threshold: Threshold = 0.5, delimiter: t.Delimiter = None, header: t.Header = None,
     na: t.Missing = None, errors: options.Errors = options.TextErrors.strict, threads: options.Threads = None,
 ) -> None:  # fmt: skip
-    """Predict every row of a table (columns are matched by name), or every line of text, in order.
+    """Predict every row of a table, or every line of text, in order.
+
+    Columns are matched by name.
 
     \b
     Example:
@@ -66,7 +68,9 @@ def evaluate(
     threshold: Threshold = 0.5, delimiter: t.Delimiter = None, header: t.Header = None, na: t.Missing = None,
     errors: options.Errors = options.TextErrors.strict, threads: options.Threads = None, json: options.Json = False,
 ) -> None:  # fmt: skip
-    """Measure a model on a table or labelled text: accuracy, log loss, AUC, F1, confusion matrix; RMSE, MAE, R2.
+    """Measure a model on a table or labelled text.
+
+    Classes: accuracy, log loss, AUC, F1, confusion matrix; numbers: RMSE, MAE, R2.
 
     \b
     Example:
@@ -94,7 +98,9 @@ def average(
     models: Annotated[list[str], typer.Argument(help="Models of the same layers and columns.", show_default=False)],
     output: t.ModelOutput,
 ) -> None:  # fmt: skip
-    """Average the weights of several models, such as checkpoints of one training with --init.
+    """Average the weights of several models.
+
+    They may be checkpoints of one training, or trainings that began with --init from one model.
 
     \b
     Example:

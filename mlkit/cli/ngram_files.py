@@ -127,7 +127,9 @@ def merge(
     tmp_dir: options.TmpDir = None,
     threads: options.Threads = None,
 ) -> None:
-    """Add count files up: those of shards give the same bytes as one run over all texts.
+    """Add count files up.
+
+    Those of shards give the same bytes as one run over all texts.
 
     \b
     Example:
@@ -156,7 +158,9 @@ def convert(
     ],
     threads: options.Threads = None,
 ) -> None:
-    """Convert a model between ARPA (compressed or not) and the binary form that loads at once.
+    """Convert a model between ARPA and the binary form that loads at once.
+
+    ARPA may be compressed: .gz .xz .bz2 .zst.
 
     \b
     Example:
@@ -186,7 +190,9 @@ def prune(
     ] = 2,
     threads: options.Threads = None,
 ) -> None:
-    """Leave out the n-grams that change the perplexity least (Stolcke 1998; SRILM's ngram -prune).
+    """Leave out the n-grams that change the perplexity least.
+
+    This is the relative entropy of Stolcke (1998), as in SRILM's ngram -prune.
 
     \b
     Example:
@@ -233,7 +239,9 @@ def mix(
     threads: options.Threads = None,
     json: options.Json = False,
 ) -> None:
-    """Mix models linearly: find the best weights on held-out text, and write the mixture as one model.
+    """Mix models linearly, and write the mixture as one model.
+
+    --heldout finds the best weights on held-out text.
 
     \b
     Example:
@@ -280,7 +288,9 @@ def info(
     threads: options.Threads = None,
     json: options.Json = False,
 ) -> None:
-    """Tell the kind, order, sizes and settings of a model, and its hit rates on a text.
+    """Tell the kind, order, sizes and settings of a model.
+
+    --text adds its hit rates on a text.
 
     \b
     Example:

@@ -38,9 +38,10 @@ def perplexity(
     threads: options.Threads = None,
     json: options.Json = False,
 ) -> None:
-    """Measure the perplexity of texts: 10 ** (-log10 p / tokens), where every line has one token more, </s>.
+    """Measure the perplexity of texts.
 
-    Once with unknown words (scored as <unk>), once without them, as KenLM's query does.
+    It is 10 ** (-log10 p / tokens), where every line has one token more, </s>: once with unknown words
+    (scored as <unk>), once without them, as KenLM's query does.
 
     \b
     Example:
@@ -102,7 +103,9 @@ def score(
     errors: options.Errors = options.TextErrors.strict,
     threads: options.Threads = None,
 ) -> None:
-    """Score sentences or tokens: log10 p, the matched order, unknown words; or choose sentences.
+    """Score sentences or tokens, or choose sentences by their scores.
+
+    Scores are log10 p, the matched order and unknown words.
 
     With --versus OTHER, a sentence's score is its cross-entropy under MODEL minus that under OTHER, in bits
     per token (Moore and Lewis 2010): low for sentences that are like the text of MODEL. --below and --top

@@ -64,7 +64,9 @@ def label(
     output: options.Output = "-", column: Name = "weight", delimiter: t.Delimiter = None, header: t.Header = None,
     na: t.Missing = None, threads: options.Threads = None,
 ) -> None:  # fmt: skip
-    """Weight every row by the new share of its class over the old, from the confusion matrix.
+    """Weight every row by the new share of its class over the old.
+
+    The new shares follow from the confusion matrix of --model on --valid and its predictions on --toward.
 
     \b
     Example:

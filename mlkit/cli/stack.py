@@ -48,7 +48,9 @@ def train(
     categorical: t.Categorical = None, delimiter: t.Delimiter = None, header: t.Header = None, na: t.Missing = None,
     errors: options.Errors = options.TextErrors.strict, threads: options.Threads = None, seed: options.Seed = 1,
 ) -> None:  # fmt: skip
-    """Train a stack: several models, and a logistic or ridge regression on their out-of-fold predictions.
+    """Train several models, and a final one on their out-of-fold predictions.
+
+    The final one is a logistic regression for classes, a ridge regression for numbers.
 
     \b
     Example:

@@ -20,7 +20,9 @@ def info(
     table: t.TableArgument = "-", delimiter: t.Delimiter = None, header: t.Header = None, na: t.Missing = None,
     errors: options.Errors = options.TextErrors.strict, json: options.Json = False,
 ) -> None:  # fmt: skip
-    """Show the columns of a table: type, missing and distinct values, range or most frequent value.
+    """Show the columns of a table: type, missing values, range.
+
+    For categories, the number of distinct values and the most frequent one.
 
     \b
     Example:

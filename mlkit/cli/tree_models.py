@@ -123,7 +123,9 @@ def add_model_commands(app: App, kind: str, *, trees: bool = True) -> None:
         errors: options.Errors = options.TextErrors.strict, threads: options.Threads = None,
         json: options.Json = False,
     ) -> None:  # fmt: skip
-        """Measure a model on a table: accuracy, log loss, AUC, F1, confusion matrix; RMSE, MAE, R2.
+        """Measure a model on a table.
+
+        Classes: accuracy, log loss, AUC, F1, confusion matrix; numbers: RMSE, MAE, R2.
 
         \b
         Example:

@@ -276,7 +276,7 @@ def refuse_same_file(output: PathLike | None, inputs: Iterable[PathLike]) -> Non
         return
     target = Path(output)
     if target.is_dir():
-        raise UsageError(f"{target}: is a directory; -o takes the name of a file")
+        raise UsageError(f"{target}: is a directory; give the name of a file")
     if not target.parent.is_dir():
         raise UsageError(f"{target}: the folder {str(target.parent)!r} does not exist")
     for source in inputs:

@@ -41,6 +41,11 @@ def test_every_command_has_an_example_and_every_option_help(path: tuple[str, ...
 
 
 @pytest.mark.parametrize("path", LEAVES, ids=" ".join)
+def test_the_first_sentence_fits_a_listing(path: tuple[str, ...]) -> None:
+    assert not LEAVES[path].get_short_help_str(80).endswith("...")
+
+
+@pytest.mark.parametrize("path", LEAVES, ids=" ".join)
 def test_options_do_not_collide(path: tuple[str, ...]) -> None:
     names = [
         name for parameter in LEAVES[path].params for name in (*parameter.opts, *parameter.secondary_opts)
