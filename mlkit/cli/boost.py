@@ -125,7 +125,7 @@ def _trainer(values: dict[str, Any], **run: Any) -> Callable[..., Any]:
     )  # fmt: skip
     return partial(
         train_gradient, columns=roles, settings=settings, loss=v["loss"], quantile=v["quantile"],
-        find_rate=choice.finder(run.get("progress")), **run,
+        find_rate=choice.finder(run.get("progress"), v.get("stop")), **run,
     )  # fmt: skip
 
 
@@ -168,7 +168,7 @@ def train(
     count = thread_count(threads)
     with out.progress("Training") as report, StopSignals() as stop:
         more: dict[str, Any] = {"progress": report, "remark": out.warn, "threads": count, "keep": False}
-        fit = _trainer(values, valid_part=valid_part, **more)
+        fit = _trainer(values | {"stop": stop}, valid_part=valid_part, **more)
         extra: dict[str, Any] = {
             "checkpoint": Checkpoints(checkpoint, checkpoint_every, stop),
             "resume": resume,

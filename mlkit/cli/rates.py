@@ -12,7 +12,8 @@ from mlkit.cli.options import AUTO, Rate
 from mlkit.cli.output import out
 
 if TYPE_CHECKING:
-    from mlkit.progress import Progress
+    from mlkit.checkpoint import StopSignals
+    from mlkit.progress import Progress, Report
     from mlkit.sweep import FindRate, Sweep
 
 Probe = Callable[["Sweep", "Progress"], float]
@@ -42,15 +43,19 @@ class Choice:
         """Return the rate as an argument of the trainer's settings, or nothing where it is not known."""
         return {} if self.rate is None else {self.setting: self.rate}
 
-    def finder(self, progress: Progress | None = None) -> FindRate | None:
-        """Return the trainer's `find_rate`: None where there is nothing to find."""
-        return partial(self._find, progress) if self.auto and not self.resumed else None
+    def finder(self, progress: Progress | None = None, stop: StopSignals | None = None) -> FindRate | None:
+        """Return the trainer's `find_rate`: None where there is nothing to find. A stop signal ends the test."""
+        return partial(self._find, progress, stop) if self.auto and not self.resumed else None
 
-    def _find(self, progress: Progress | None, sweep: Sweep) -> float:
+    def _find(self, progress: Progress | None, stop: StopSignals | None, sweep: Sweep) -> float:
         from mlkit.lr_find import choose
-        from mlkit.progress import silent
 
-        report = progress or silent
+        def report(state: Report) -> None:
+            if stop is not None and stop.requested:
+                stop.raise_stopped("stopped in the range test; nothing to save yet")
+            if progress is not None:
+                progress(state)
+
         if _probe:
             return _probe[0](sweep, report)
         self.rate = choose(sweep, say=out.words, warn=out.warn, progress=report)

@@ -137,7 +137,7 @@ def train_glove(
             input, settings, counting=counting, vocabulary=vocab, initial=init, threads=thread_count(threads),
             memory=options.size(memory) if memory else None, tmp_dir=tmp_dir,
             checkpoints=Checkpoints(checkpoint, checkpoint_every, stop), resume=resume,
-            find_rate=choice.finder(progress), progress=progress,
+            find_rate=choice.finder(progress, stop), progress=progress,
         )  # fmt: skip
     _write(trained, output, format, output_vectors, unk)
     if json:

@@ -183,7 +183,7 @@ def train_w2v(
     with StopSignals() as stop, out.progress("Training") as progress:
         job: dict[str, Any] = {
             "checkpoints": Checkpoints(checkpoint, checkpoint_every, stop), "resume": resume,
-            "find_rate": choice.finder(progress), "progress": progress,
+            "find_rate": choice.finder(progress, stop), "progress": progress,
         }  # fmt: skip
         if workers:
             from mlkit.embeddings.parallel import train_texts_on

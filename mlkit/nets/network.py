@@ -191,7 +191,8 @@ class Network:
     def spans(self, rates: Mapping[str, float], frozen: Sequence[str]) -> list[Span]:
         """Freeze layers and return what is learnt at which rate.
 
-        `rates` and `frozen` name layers, or patterns such as ``dense*``. The pattern ``*`` means every layer but the output. Neighbours with equal treatment are joined.
+        `rates` and `frozen` name layers, or patterns such as ``dense*``; the pattern ``*`` means every layer but the
+        output. Neighbours with equal treatment are joined.
         """
         known = [layer.name for layer in self if any(slot.learnt for slot in layer.slots)]
         for pattern in (*rates, *frozen):

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import signal
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from mlkit.checkpoint import StopSignals
+from mlkit.cli.rates import Choice
+from mlkit.errors import Stopped
+from mlkit.sweep import Sweep
 from tests.conftest import Run
 
 WORDS = ["sun", "ice", "rain", "wind", "tree", "leaf", "stone", "river"]
@@ -122,3 +127,25 @@ def test_a_test_that_says_nothing_asks_for_a_rate(mlkit: Run, folder: Path) -> N
     assert "no rate found" in done.stderr.decode()
     assert "--lr" in done.stderr.decode().splitlines()[-1]
     assert not (folder / "x").exists()
+
+
+def test_a_stop_signal_ends_the_test() -> None:
+    stop = StopSignals()
+    find = Choice("auto").finder(None, stop)
+    assert find is not None
+    seen = 0
+
+    def points(rates: Sequence[float], repeat: int) -> Iterator[tuple[float, float]]:
+        nonlocal seen
+        for rate in rates:
+            seen += 1
+            if seen == 3:
+                stop.number = signal.SIGTERM
+            yield rate, 1.0
+
+    with pytest.raises(Stopped, match="nothing to save"):
+        find(Sweep(points, 1e-3, 1.0))
+    assert seen == 3
+    assert Choice(0.1).finder() is None
+    assert Choice(None).settings == {}
+    assert Choice(0.1, setting="learning_rate").settings == {"learning_rate": 0.1}
