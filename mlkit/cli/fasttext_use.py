@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -21,6 +22,8 @@ Confusion = Annotated[
 
 
 def _classifier(path: str, label: str = "__label__") -> Any:
+    # before numpy is there: lines make small products, and the BLAS's other threads would only spin (3x the CPU time)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from mlkit.fasttext.model import load
     from mlkit.fasttext.predict import Classifier
 
@@ -54,9 +57,9 @@ def predict_prob(model: o.Model, data: o.Data = "-", k: o.K = 1, threshold: o.Th
 def _predict(
     model: str, data: str, k: int, threshold: float, label: str, json: bool, *, probabilities: bool
 ) -> None:
+    classifier = _classifier(model, label)
     from mlkit.fasttext.predict import arrivals
 
-    classifier = _classifier(model, label)
     names = [name.decode("utf-8", "surrogateescape") for name in classifier.model.labels]
 
     def text(found: Prediction) -> str:
@@ -99,9 +102,10 @@ def score(model: o.Model, data: o.Data, k: o.K = 1, threshold: o.Threshold = 0.0
     Example:
       mlkit fasttext test model.bin cooking.test.txt 1
     """
+    classifier = _classifier(model, label)
     from mlkit.fasttext.evaluate import evaluate
 
-    scores = evaluate(_classifier(model, label), data, k, threshold)
+    scores = evaluate(classifier, data, k, threshold)
     if json:
         out.json("mlkit.fasttext.test", _facts(scores), {"k": k, "threshold": threshold, "data": data})
     else:
@@ -133,10 +137,10 @@ def score_labels(model: o.Model, data: o.Data, k: o.K = 1, threshold: o.Threshol
     Example:
       mlkit fasttext test-label model.bin cooking.test.txt --confusion confusion.tsv
     """
+    classifier = _classifier(model, label)
     from mlkit.fasttext.evaluate import evaluate
     from mlkit.formats.streams import write_text
 
-    classifier = _classifier(model, label)
     scores = evaluate(classifier, data, k, threshold, confusion=confusion is not None)
     names = [name.decode("utf-8", "surrogateescape") for name in classifier.model.labels]
     for number, name in enumerate(names):
