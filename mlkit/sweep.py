@@ -27,3 +27,10 @@ class Sweep:
 
 
 FindRate = Callable[[Sweep], float]
+
+
+def piece_of(number: int, steps: int, pieces: int) -> tuple[int, int]:
+    """Return (epoch, piece) of a step of a test: spread over all pieces of a text, or round and round the few."""
+    if pieces > steps:
+        return 0, number * pieces // steps
+    return divmod(number, pieces)

@@ -30,7 +30,7 @@ from mlkit.embeddings.sampling import (
 )
 from mlkit.errors import DataError, MlkitError, UsageError
 from mlkit.progress import Progress, Report, silent
-from mlkit.sweep import Point
+from mlkit.sweep import Point, piece_of
 
 Ids = NDArray[np.int32]
 Matrix = NDArray[np.float32]
@@ -205,7 +205,7 @@ def sweep(
 ) -> Iterator[Point]:
     """Yield (rate, mean loss per prediction) while training a fresh model, about `piece` ids per rate: a range test.
 
-    start: as in `train`. The text is read again from its beginning where there are more rates than pieces.
+    start: as in `train`. The pieces lie all over the text; a short one is read again.
     """
     tables = _Tables.build(counts, settings, ids)
     state = _initial(len(counts), tables, settings, start)
@@ -213,7 +213,7 @@ def sweep(
     run = _Run(ids, [], settings, tables, state, 1, None, nothing, {}, silent)
     pieces = max(1, round(len(ids) / piece))
     for number, rate in enumerate(rates):
-        place = number % pieces
+        _, place = piece_of(number, len(rates), pieces)
         part = ids[len(ids) * place // pieces : len(ids) * (place + 1) // pieces]
         totals = run._train_chunk(part, rate, rate, number)
         if totals[1]:
@@ -230,11 +230,18 @@ class _Tables(NamedTuple):
     output_rows: int
 
     @classmethod
-    def build(cls, counts: NDArray[np.int64], settings: Settings, ids: Ids | None = None) -> _Tables:
-        """Make the tables; the text orders the tree's ties, without it (several texts, one tree) word numbers do."""
+    def build(
+        cls,
+        counts: NDArray[np.int64],
+        settings: Settings,
+        ids: Ids | None = None,
+        places: NDArray[np.float64] | None = None,
+    ) -> _Tables:
+        """Make the tables; the text, or the mean places of its words, order the tree's ties."""
         words = len(counts)
         hierarchical = settings.loss == "hs"
-        places = mean_places(ids, words) if hierarchical and ids is not None else None
+        if hierarchical and ids is not None:
+            places = mean_places(ids, words)
         return cls(
             dim=-(-settings.dim // LINE) * LINE,
             keep=keep_thresholds(counts, settings.sample),

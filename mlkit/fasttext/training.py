@@ -22,7 +22,7 @@ from mlkit.fasttext.settings import Settings
 from mlkit.fasttext.subwords import ngram_buckets
 from mlkit.formats.fasttext_bin import LABEL, LOSSES, WORD, Floats, Ints
 from mlkit.progress import Progress, Report, silent
-from mlkit.sweep import FindRate, Point, Sweep
+from mlkit.sweep import FindRate, Point, Sweep, piece_of
 from mlkit.threads import map_chunks
 
 LANES = 16
@@ -243,7 +243,7 @@ def _sweep(
     trainer.total = 1 << 62  # the rate does not fall inside a step
     pieces = trainer.pieces(0)
     for number, rate in enumerate(rates):
-        epoch, place = divmod(number, len(pieces))
+        epoch, place = piece_of(number, len(rates), len(pieces))
         loss, examples = trainer.work(epoch, number, (*pieces[place][:2], rate))
         if examples:
             yield rate, loss / examples

@@ -10,7 +10,7 @@ import pytest
 from mlkit.errors import DataError
 from mlkit.lr_find import choose, range_tests, suggest
 from mlkit.progress import Report
-from mlkit.sweep import Point, Sweep
+from mlkit.sweep import Point, Sweep, piece_of
 
 
 def fall(rates: Sequence[float], repeat: int) -> Iterator[Point]:
@@ -59,3 +59,9 @@ def test_a_test_that_says_nothing_is_refused() -> None:
     assert fault.value.hint == "give a rate with --lr"
     with pytest.raises(DataError, match="no rate found: 5 points are too few"):
         choose(Sweep(lambda rates, repeat: zip(rates[:5], [1.0] * 5, strict=True), 1e-3, 1.0))
+
+
+def test_pieces_lie_all_over_a_text() -> None:
+    assert [piece_of(k, 4, 10) for k in range(4)] == [(0, 0), (0, 2), (0, 5), (0, 7)]
+    assert [piece_of(k, 5, 2) for k in range(5)] == [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0)]
+    assert [piece_of(k, 3, 3) for k in range(3)] == [(0, 0), (0, 1), (0, 2)]
