@@ -11,6 +11,8 @@ a round of one worker, and by exp(-tq) in t such rounds one after the other: so 
 What is held back comes by momentum: 1 - s of the last round's move is added, so that a row that keeps its direction
 moves as fast as the sum (with s = 1/t this is the block momentum of Chen and Huo 2016, "Scalable training of deep
 learning machines by incremental block training"), and one that swings does not. Plain means lose most of the quality.
+Rows also move together, which the rule does not know: when a round's loss is a fifth above the least so far,
+`CURVATURE` counts `STRICTER` times as much from then on.
 
 Tasks are pure functions of files and small values. With one thread a worker a round that is run twice writes the same
 bytes, and changes are added in the order of the shards: the result depends on the number of workers only.
@@ -39,6 +41,7 @@ Weights = dict[str, Matrix]
 Floats = NDArray[np.float64]
 
 CURVATURE = 0.3  # measured: `python -m tests.benchmarks cluster_training`
+ALARM, STRICTER, STRICTEST = 1.2, 4.0, 256.0
 SYNC = 30  # rounds of an epoch, measured likewise
 BLOCK = 1 << 13  # rows at a time
 
@@ -110,6 +113,8 @@ class Rounds:
     kept: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     done: int = 0
     moves: Weights = field(default_factory=dict)  # of the last round
+    caution: float = 1.0
+    least: float = np.inf  # loss of a round
     epoch_figures: list[Figures] = field(default_factory=list)
 
     def run(self) -> list[Figures]:
@@ -140,13 +145,18 @@ class Rounds:
         self.done = saved["round"]
         self.epoch_figures = [Figures(*values) for values in saved["figures"]]
         self.state.update(saved["more"])
+        self.caution = saved["caution"]
+        self.least = np.inf if saved["least"] is None else saved["least"]
 
     def _identity(self) -> dict[str, Any]:
         return {**self.identity, "workers": self.of, "sync": self.sync}
 
     def _save(self) -> None:
         figures = [[each.loss, each.predictions, each.words, each.cpu_seconds] for each in self.epoch_figures]
-        state = {"round": self.done, "figures": figures, "more": self.state}
+        state = {
+            "round": self.done, "figures": figures, "more": self.state, "caution": self.caution,
+            "least": None if np.isinf(self.least) else self.least,
+        }  # fmt: skip
         moves = {f"moves of {name}": matrix for name, matrix in self.moves.items()}
         self.checkpoints.save(self.command, self._identity(), state, {**self.weights, **moves, **self.kept})
 
@@ -160,16 +170,27 @@ class Rounds:
         ]
         names = [f"shard {shard + 1}/{self.of}" for shard in self.shards]
         found: list[Figures] = self.engine.run(Tasks(_step, steps, names, "training"), self._report)
+        figures = sum(found, Figures())
+        self._watch(figures)
         rate = self.rate((self.done + 0.5) / (self.epochs * self.sync))
         for name, matrix in self.weights.items():
             changes = [changed_rows(prefix, name) for *_, prefix in steps]
-            strength = CURVATURE * rate / self.sync * self.updates[name]
+            strength = self.caution * CURVATURE * rate / self.sync * self.updates[name]
             put_together(matrix, self.moves[name], changes, strength)
             for *_, prefix in steps:
                 for path in _paths(prefix, name):
                     Path(path).unlink(missing_ok=True)
             Path(base[name]).unlink(missing_ok=True)
-        return sum(found, Figures())
+        return figures
+
+    def _watch(self, figures: Figures) -> None:
+        """Become more careful when the loss rises: the changes overshoot."""
+        if figures.predictions:
+            if figures.mean > ALARM * self.least and self.caution < STRICTEST:
+                self.caution *= STRICTER
+                for moves in self.moves.values():
+                    moves[:] = 0
+            self.least = min(self.least, figures.mean)
 
     def _report(self, report: Report) -> None:
         """Turn the progress of a round into that of the training; a stop signal ends it between two rounds."""

@@ -12,6 +12,7 @@ import numpy as np
 from mlkit.checkpoint import Checkpoints, StopSignals
 from mlkit.cluster import Engine, Tasks, counted_parts
 from mlkit.embeddings.averaging import Crew, Figures, Floats, Rounds, Weights, put
+from mlkit.embeddings.sampling import sums_of_places
 from mlkit.embeddings.word2vec import (
     CHUNK,
     COMMAND,
@@ -84,13 +85,15 @@ def train_texts_on(
 
         settings = settings.with_rate(find_rate(Sweep(test, *RATES)))
     began = time.perf_counter()
-    tables = _Tables.build(vocabulary.counts, settings)
+    places = _places(crew, len(vocabulary), reading) if settings.loss == "hs" else None
+    tables = _Tables.build(vocabulary.counts, settings, places=places)
     state = _initial(len(vocabulary), tables, settings, start)
     weights = {
         "inputs": state.inputs.reshape(-1, tables.dim),
         "outputs": state.outputs.reshape(-1, tables.dim),
     }
     put(crew.engine.file("counts.npy"), vocabulary.counts)
+    put(crew.engine.file("places.npy"), np.zeros(0) if places is None else places)
     looks = _Looks(
         _Run(np.zeros(0, np.int32), [], settings, tables, state, 1, held_out, checkpoints, {}, silent),
         weights,
@@ -162,6 +165,24 @@ def _encode_shard(item: tuple[_Encoding, tuple[int, int], str], progress: Progre
     ).tokens  # fmt: skip
 
 
+def _places(crew: Crew, words: int, progress: Progress) -> Floats:
+    """Return the mean place of every word in the text of all shards."""
+    count = crew.engine.workers
+    sizes = [len(EncodedCorpus.open(_ids(crew.engine, shard)).ids) for shard in range(count)]
+    items = [(_ids(crew.engine, shard), words, sum(sizes[:shard])) for shard in range(count)]
+    names = [f"shard {shard + 1}/{count}" for shard in range(count)]
+    sums, counts = np.zeros(words), np.zeros(words)
+    for own_sums, own_counts in crew.engine.run(Tasks(_shard_places, items, names, "reading"), progress):
+        sums += own_sums
+        counts += own_counts
+    return sums / np.maximum(counts, 1)
+
+
+def _shard_places(item: tuple[str, int, int], progress: Progress) -> tuple[Floats, Floats]:
+    path, words, first = item
+    return sums_of_places(EncodedCorpus.open(path).ids, words, first)
+
+
 def updates(vocabulary: Vocabulary, tables: _Tables, settings: Settings, workers: int) -> dict[str, Floats]:
     """Return how often one worker updates each row of both matrices in an epoch, on average."""
     kept = vocabulary.counts * ((tables.keep + 1.0) / 2.0**32) / workers
@@ -191,7 +212,7 @@ class _ShardTrainer:
     def train(self, shard: int, number: int, weights: Weights, progress: Progress) -> Figures:
         path = f"{self.folder}/shard-{shard}.ids"
         corpus = EncodedCorpus.open(path)
-        tables = _tables(f"{self.folder}/counts.npy", self.settings)
+        tables = _tables(self.folder, self.settings)
         chunks = _shard_chunks(path, self.settings.epochs, self.sync)
         seed = self.settings.seed if shard == 0 else int(_key(self.settings.seed, ~shard))
         own = replace(self.settings, seed=seed)
@@ -219,8 +240,9 @@ class _ShardTrainer:
 
 
 @lru_cache(maxsize=1)
-def _tables(counts: str, settings: Settings) -> _Tables:
-    return _Tables.build(np.load(counts), settings)
+def _tables(folder: str, settings: Settings) -> _Tables:
+    counts, places = np.load(f"{folder}/counts.npy"), np.load(f"{folder}/places.npy")
+    return _Tables.build(counts, settings, places=places if len(places) else None)
 
 
 @lru_cache(maxsize=8)

@@ -68,15 +68,23 @@ class HuffmanPaths:
 
 def mean_places(ids: NDArray[np.int32], words: int) -> NDArray[np.float64]:
     """Return the mean position of every word in a text (negative ids are none): the tie order of `huffman_paths`."""
+    sums, counts = sums_of_places(ids, words)
+    return sums / np.maximum(counts, 1)
+
+
+def sums_of_places(
+    ids: NDArray[np.int32], words: int, first: int = 0
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the sum of the positions of every word, and how often it comes, in a text that begins at `first`."""
     sums, counts = np.zeros(words), np.zeros(words)
     step = max(1 << 20, 4 * words)
     for start in range(0, len(ids), step):
         block = ids[start : start + step]
         known = np.flatnonzero(block >= 0)
         present = block[known]
-        sums += np.bincount(present, weights=known + float(start), minlength=words)
+        sums += np.bincount(present, weights=known + float(first + start), minlength=words)
         counts += np.bincount(present, minlength=words)
-    return sums / np.maximum(counts, 1)
+    return sums, counts
 
 
 def huffman_paths(counts: Counts, places: NDArray[np.float64] | None = None) -> HuffmanPaths:

@@ -161,7 +161,7 @@ class WordTrainer:
     @staticmethod
     def _parts(seen: Longs, size: int) -> list[tuple[int, int]]:
         cuts = np.searchsorted(seen, np.arange(0, int(seen[-1]), size))
-        return list(pairwise([*np.unique(cuts).tolist(), len(seen) - 1]))
+        return list(pairwise(np.unique([*cuts.tolist(), len(seen) - 1]).tolist()))
 
     def work(self, epoch: int, number: int, chunk: Chunk) -> tuple[float, float]:
         """Train one chunk; return (sum of losses, pairs)."""
