@@ -91,3 +91,16 @@ def test_block_runs(heading: str, code: str, texts: Path, tmp_path: Path) -> Non
 def test_set_up_commands_are_marked_for_ci() -> None:
     marks = [match["mark"].strip() for match in BLOCK.finditer(README) if match["mark"]]
     assert marks == ["<!-- demo -->", "<!-- test -->"]
+
+
+def test_links_lead_somewhere() -> None:
+    prose = re.sub(r"^```.*?^```$", "", README, flags=re.M | re.S)
+    headings = {
+        re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        for heading in re.findall(r"^#+ (.+)$", prose, re.M)
+    }
+    for target in re.findall(r"\]\(([^)]+)\)", prose):
+        if target.startswith("#"):
+            assert target[1:] in headings
+        elif not target.startswith("http"):
+            assert (REPOSITORY / target).exists()
