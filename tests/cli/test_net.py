@@ -31,7 +31,7 @@ def test_train_eval_predict(mlkit: Run, table: Path, tmp_path: Path) -> None:
     mlkit(*TRAIN, "-o", "again.net", "--threads", 2)
     assert (tmp_path / "m.net").read_bytes() == (tmp_path / "again.net").read_bytes(), "any number of threads"
     found = json.loads(mlkit("net", "eval", "m.net", "t.csv", "--json").stdout)
-    assert found["schema"] == "mlkit/eval"
+    assert found["schema"] == "mlkit.eval"
     assert found["accuracy"] > 0.9
     lines = mlkit("net", "predict", "m.net", "--proba", stdin=table.read_bytes()).stdout.decode().splitlines()
     assert lines[0] == "prediction,p_no,p_yes"

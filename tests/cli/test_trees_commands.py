@@ -35,7 +35,7 @@ def test_boost_from_table_to_predictions(mlkit: Run, folder: Path) -> None:
     piped = mlkit("boost", "predict", "m", "--proba", "--id", "c", stdin=(folder / "test.csv").read_bytes())
     assert piped.stdout.decode().splitlines() == lines
     found = json.loads(mlkit("boost", "eval", "m", "test.csv", "--json").stdout)
-    assert found["schema"] == "mlkit/eval"
+    assert found["schema"] == "mlkit.eval"
     assert found["accuracy"] > 0.75
     assert mlkit("boost", "predict", "m", "test.csv", "--raw").stdout.startswith(b"raw\n")
     assert mlkit("boost", "predict", "m", "test.csv", "--leaf").stdout.count(b"tree") == 20
