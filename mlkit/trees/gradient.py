@@ -310,9 +310,9 @@ class Booster:
         cuts = [count * part // parts for part in range(parts + 1)]
 
         def fill(part: int) -> None:
-            rows = slice(cuts[part], cuts[part + 1])
-            weights = None if self.weights is None else self.weights[rows]
-            self.loss.fill_pairs(self.scores[:, rows], self.target[rows], weights, self.pairs[:, rows])
+            self.loss.fill_pairs(
+                self.scores, self.target, self.weights, self.pairs, cuts[part], cuts[part + 1]
+            )
 
         if parts == 1:
             fill(0)

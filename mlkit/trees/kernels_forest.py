@@ -388,31 +388,35 @@ def _squares(counted, totals, lefts):
     return ql, qr
 
 
+@inline(fastmath=REASSOCIATE)
+def _total(counted):
+    """Return the sum of a bin's counts."""
+    total = 0.0
+    for c in range(counted.size):
+        total += counted[c]
+    return total
+
+
 @inline
 def _counted_classes(node_bins, count, weights, classes, start, low, high, missing, least, totals, total_w, lefts,
-                     table, bin_weights, floor, best):  # fmt: skip
+                     table, floor, best):  # fmt: skip
     """Find the threshold of least Gini impurity from counts by bin and class."""
-    for b in range(low, high + 1):
-        table[b] = 0.0
-        bin_weights[b] = 0.0
+    table[low : high + 1] = 0.0
     table[MISSING] = 0.0
-    bin_weights[MISSING] = 0.0
     for i in range(count):
-        b = np.uint64(node_bins[i])
-        w = np.float64(weights[start + i])
-        table[b, np.uint32(classes[start + i])] += w
-        bin_weights[b] += w
+        table[np.uint64(node_bins[i]), np.uint32(classes[start + i])] += np.float64(weights[start + i])
     for direction in range(1 + missing):
         lefts[:] = 0.0
         wl = 0.0
         if direction == 1:
             lefts[:] = table[MISSING]
-            wl = bin_weights[MISSING]
+            wl = _total(table[MISSING])
         last = high if direction == 1 or missing == 0 else high + 1
         for b in range(low, last):
-            if bin_weights[b] == 0.0:
+            weight = _total(table[b])
+            if weight == 0.0:
                 continue
-            wl += bin_weights[b]
+            wl += weight
             ql, qr = _squares(table[b], totals, lefts)
             wr = total_w - wl
             if wl < least or wr < least:
@@ -472,7 +476,6 @@ def grow_classes(bins, rows, weights, classes, class_count, params, state, left,
     keys = np.empty(SORT_BELOW, np.int64)
     places = np.empty(257, np.int64)
     table = np.zeros((256, class_count), np.float64)
-    bin_weights = np.zeros(256, np.float64)
     best = np.zeros(3, np.float64)
     totals = np.empty(class_count, np.float64)
     lefts = np.empty(class_count, np.float64)
@@ -541,7 +544,7 @@ def grow_classes(bins, rows, weights, classes, class_count, params, state, left,
                                                totals, total_w, lefts, floor, best, state)  # fmt: skip
                 elif count * 4 > (high - low + 1) * class_count:
                     score = _counted_classes(node_bins, count, weights, classes, start, low, high, some, least,
-                                             totals, total_w, lefts, table, bin_weights, floor, best)  # fmt: skip
+                                             totals, total_w, lefts, table, floor, best)  # fmt: skip
                 else:
                     score = _best_of_classes(node_bins, count, weights, classes, start, some, least, totals,
                                              total_w, total_q, lefts, keys, places, sorted_rows, floor,

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlkit.errors import DataError
+from mlkit.trees import kernels_losses
 
 Reals = NDArray[np.float64]
 Pairs = NDArray[np.float32]
@@ -23,16 +24,20 @@ class Loss(ABC):
 
     name = ""
     outputs = 1
-    constant_hessian = False
     percentile: float | None = None  # leaves take this percentile of their residuals instead of a Newton step
 
     @abstractmethod
     def start(self, target: Reals, weights: Reals | None) -> Reals:
         """Return the best constant score."""
 
-    @abstractmethod
+    def _fill(self, scores: Reals, target: Reals, out: Pairs, first: int, last: int) -> None:
+        for start in range(first, last, BLOCK):
+            rows = slice(start, min(start + BLOCK, last))
+            out[:, rows, 0], out[:, rows, 1] = self._pairs(scores[:, rows], target[rows])
+
     def _pairs(self, scores: Reals, target: Reals) -> tuple[Reals, Reals]:
         """Return gradients and hessians of a block of rows."""
+        raise NotImplementedError
 
     @abstractmethod
     def _losses(self, scores: Reals, target: Reals) -> Reals:
@@ -47,19 +52,13 @@ class Loss(ABC):
         """Return what is wrong with a target, or None."""
         return None
 
-    def fill_pairs(self, scores: Reals, target: Reals, weights: Reals | None, out: Pairs) -> None:
-        """Write (gradient, hessian) for every output and row to float32 [outputs, rows, 2]."""
-        for start in range(0, scores.shape[1], BLOCK):
-            rows = slice(start, start + BLOCK)
-            gradients, hessians = self._pairs(scores[:, rows], target[rows])
-            if weights is not None:
-                gradients = gradients * weights[rows]
-                hessians = hessians * weights[rows]
-            out[:, rows, 0] = gradients
-            if weights is not None or not self.constant_hessian:
-                out[:, rows, 1] = hessians
-        if weights is None and self.constant_hessian:
-            out[:, :, 1] = 1.0
+    def fill_pairs(
+        self, scores: Reals, target: Reals, weights: Reals | None, out: Pairs, first: int, last: int
+    ) -> None:
+        """Write (gradient, hessian) of every output for rows first..last-1 to float32 [outputs, rows, 2]."""
+        self._fill(scores, target, out, first, last)
+        if weights is not None:
+            out[:, first:last] *= weights[first:last, None].astype(np.float32)
 
     def value(self, scores: Reals, target: Reals, weights: Reals | None) -> float:
         """Return the weighted mean loss."""
@@ -75,9 +74,8 @@ class Logistic(Loss):
         share = np.clip(np.average(target, weights=weights), 1e-15, 1 - 1e-15)
         return np.array([np.log(share / (1 - share))])
 
-    def _pairs(self, scores: Reals, target: Reals) -> tuple[Reals, Reals]:
-        p = sigmoid(scores)
-        return p - target, np.maximum(p * (1 - p), 1e-16)
+    def _fill(self, scores: Reals, target: Reals, out: Pairs, first: int, last: int) -> None:
+        kernels_losses.logistic_pairs(scores, target, out, first, last)
 
     def _losses(self, scores: Reals, target: Reals) -> Reals:
         losses: Reals = np.logaddexp(0, scores[0]) - target * scores[0]
@@ -101,11 +99,8 @@ class Softmax(Loss):
         logs: Reals = np.log(np.maximum(counts / counts.sum(), 1e-15))
         return logs
 
-    def _pairs(self, scores: Reals, target: Reals) -> tuple[Reals, Reals]:
-        p = softmax(scores)
-        hessians = self.outputs / (self.outputs - 1) * p * (1 - p)
-        p[target.astype(np.int64), np.arange(p.shape[1])] -= 1
-        return p, np.maximum(hessians, 1e-16)
+    def _fill(self, scores: Reals, target: Reals, out: Pairs, first: int, last: int) -> None:
+        kernels_losses.softmax_pairs(scores, target, out, first, last)
 
     def _losses(self, scores: Reals, target: Reals) -> Reals:
         top = scores.max(axis=0)
@@ -121,7 +116,6 @@ class Squared(Loss):
     """Half the squared error; leaves and start are means."""
 
     name = "squared"
-    constant_hessian = True
 
     def start(self, target: Reals, weights: Reals | None) -> Reals:
         return np.array([np.average(target, weights=weights)])
@@ -138,7 +132,6 @@ class Quantile(Loss):
     """Pinball loss of a quantile; leaves take that quantile of their residuals."""
 
     name = "quantile"
-    constant_hessian = True
 
     def __init__(self, quantile: float = 0.5) -> None:
         self.percentile = quantile

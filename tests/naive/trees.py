@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from itertools import pairwise
 
 MISSING = 255
@@ -128,3 +129,18 @@ def area_under_curve(scores, positive):
 def isotonic_is_ascending(x, y):
     """Say whether corners ascend."""
     return all(a <= b for a, b in pairwise(y)) and all(a <= b for a, b in pairwise(x))
+
+
+def gradients(scores: list[float], label: int) -> list[tuple[float, float]]:
+    """Gradient and hessian of the log loss by each score, in exact fractions of the powers."""
+    if len(scores) == 1:
+        other = Fraction(math.exp(scores[0] if label == 0 else -scores[0]))  # of the wrong class, to 1
+        share = other / (1 + other)
+        return [(float(share if label == 0 else -share), max(float(share * (1 - share)), 1e-16))]
+    powers = [Fraction(math.exp(score - max(scores))) for score in scores]
+    shares = [power / sum(powers) for power in powers]
+    factor = Fraction(len(scores), len(scores) - 1)
+    return [
+        (float(share - (k == label)), max(float(factor * share * (1 - share)), 1e-16))
+        for k, share in enumerate(shares)
+    ]

@@ -106,7 +106,12 @@ def test_gradients_are_derivatives(name: str) -> None:
     target = rng.integers(0, 2, 20).astype(float) if name in ("logistic", "softmax") else rng.random(20) + 0.5
     scores = rng.normal(size=(loss.outputs, 20))
     pairs = np.empty((loss.outputs, 20, 2), np.float32)
-    loss.fill_pairs(scores, target, None, pairs)
+    loss.fill_pairs(scores, target, None, pairs, 0, 20)
+    weights = rng.random(20)
+    weighted = np.zeros_like(pairs)
+    loss.fill_pairs(scores, target, weights, weighted, 3, 20)
+    np.testing.assert_allclose(weighted[:, 3:], pairs[:, 3:] * weights[3:, None], rtol=1e-6)
+    assert not weighted[:, :3].any()
     step = 1e-5
     for k in range(loss.outputs):
         up, down = scores.copy(), scores.copy()
@@ -115,6 +120,19 @@ def test_gradients_are_derivatives(name: str) -> None:
         slope = (loss._losses(up, target) - loss._losses(down, target)) / (2 * step)
         factor = 2 if name == "squared" else 1
         np.testing.assert_allclose(pairs[k, :, 0] * factor, slope, atol=1e-4)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 26])
+def test_gradients_keep_their_digits_where_the_model_is_sure(classes: int) -> None:
+    rng = np.random.default_rng(7)
+    loss = make_loss("logistic" if classes == 2 else "softmax", classes)
+    target = rng.integers(0, classes, 90).astype(float)
+    scores = rng.normal(size=(loss.outputs, 90)) * 5
+    pairs = np.empty((loss.outputs, 90, 2), np.float32)
+    loss.fill_pairs(scores, target, None, pairs, 0, 90)
+    for row in range(90):
+        expected = naive.gradients(scores[:, row].tolist(), int(target[row]))
+        np.testing.assert_allclose(pairs[:, row], np.array(expected), rtol=1e-5, atol=2e-15)
 
 
 def test_folds_are_stratified_or_grouped() -> None:
