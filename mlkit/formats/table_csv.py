@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 from collections.abc import Iterator
@@ -140,6 +141,7 @@ def _read_csv(
 
     if not data:
         return None
+    marks = (*MISSING, *form.missing)
     lines, blanks = _check_records(data, delimiter, len(names), path, line)
     if blanks is not None:
         data = b"".join(data[start:stop] for start, stop in blanks)
@@ -149,10 +151,13 @@ def _read_csv(
         frame = _parse_csv(data, names, delimiter)
     except pl.exceptions.PolarsError as error:
         _check_utf8(data, path, lines, line, form)
-        if form.errors != "strict":
+        if form.errors == "skip":
+            kept, places = _valid_records(data, line if lines is None else lines)
+            return Table(_parse_csv(kept, names, delimiter), path, line, places, marks) if kept else None
+        if form.errors == "replace":
             return _read_csv(data.decode("utf-8", "replace").encode(), names, delimiter, path, line, form)
         raise DataError(f"unreadable: {str(error).splitlines()[0]}", path=path, line=line) from None
-    return Table(frame, path, line, lines, (*MISSING, *form.missing))
+    return Table(frame, path, line, lines, marks)
 
 
 def _parse_csv(data: bytes, names: list[str], delimiter: bytes) -> polars.DataFrame:
@@ -162,6 +167,21 @@ def _parse_csv(data: bytes, names: list[str], delimiter: bytes) -> polars.DataFr
         io.BytesIO(data), has_header=False, separator=delimiter.decode(),
         schema={name: pl.String for name in names}, infer_schema=False,
     )  # fmt: skip
+
+
+def _valid_records(data: bytes, lines: int | NDArray[np.int64]) -> tuple[bytes, NDArray[np.int64]]:
+    """Return the records that are valid UTF-8, and their lines; `lines` tells those of all, or the first."""
+    kept, places = [], []
+    start = row = 0
+    while start < len(data):
+        end = _record_end(data, start)
+        with contextlib.suppress(UnicodeDecodeError):
+            data[start:end].decode("utf-8")
+            kept.append(data[start:end])
+            places.append(lines + row if isinstance(lines, int) else int(lines[row]))
+        start = end
+        row += 1
+    return b"".join(kept), np.array(places, np.int64)
 
 
 def _check_utf8(data: bytes, path: str, lines: Any, line: int, form: TableFormat) -> None:

@@ -90,6 +90,17 @@ def test_invalid_utf8_can_be_replaced(tmp_path: Path) -> None:
     assert read_table(path, TableFormat(errors="replace")).values("b") == ["\ufffd"]
 
 
+@pytest.mark.parametrize("block", [8, None])
+def test_rows_of_invalid_utf8_can_be_skipped(tmp_path: Path, block: int | None) -> None:
+    content = b'a,b\n1,x\n2,\xff\n\n3,"y\nz"\n4,\xc3\n5,w\n'
+    path = written(tmp_path / "t.csv", content)
+    tables = list(read_blocks(path, TableFormat(errors="skip"), block))
+    assert [value for table in tables for value in table.values("b")] == ["x", "y\nz", "w"]
+    assert [table.line(k) for table in tables for k in range(table.rows)] == [2, 5, 8]
+    with pytest.raises(DataError, match="the table holds no rows"):
+        read_table(written(path, b"a,b\n1,\xff\n"), TableFormat(errors="skip"))
+
+
 def test_infinity_is_refused_with_its_place(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"t\.csv:3: column 'a': an infinite number"):
         read_table(written(tmp_path / "t.csv", "a,b\n1,2\n-inf,3\n")).numbers("a")
