@@ -41,7 +41,7 @@ FAN_IN = 32
 _SEGMENT = 1 << 30  # positions are int32
 _OUT = 1 << 21
 _MERGE = 2 << 20
-_RECORDS = 1 << 26
+_RECORDS = 1 << 24  # a buffer that stays in the cache; new memory costs more than decoding twice
 
 
 @dataclass(frozen=True)
@@ -313,27 +313,36 @@ def _target(output: PathLike, format: str, tmp_dir: str | None, memory: int | No
         block = _RECORDS
         if memory is not None:
             block = min(block, memory_left(memory, 16 << 20, "GloVe's records", least=-(1 << 60)))
-        write_glove(Cooccurrences.map(file, "rows"), output, max(block, 1 << 20))
+        write_glove(Cooccurrences.map(file, "rows"), output, max(block, 1 << 20), bounded=memory is not None)
 
 
-def write_glove(matrix: Cooccurrences, output: PathLike, block: int = _RECORDS) -> None:
-    """Write a matrix as GloVe's records, sorted by word and context; `block` bytes of records at a time."""
-    degrees = check_rows(matrix)
+def write_glove(
+    matrix: Cooccurrences, output: PathLike, block: int = _RECORDS, *, bounded: bool = True
+) -> None:
+    """Write a matrix just made as GloVe's records, sorted by word and context; `block` bytes of records at a time.
+
+    bounded: the pages of the matrix do not stay in memory.
+    """
+    degrees = np.zeros(matrix.words, np.int64)
+    for first, last, data in matrix.blocks(stay=not bounded):
+        kernels.count_entries(data, first, last, matrix.symmetric, degrees)
     ends = np.zeros(matrix.words + 1, np.int64)
     np.cumsum(degrees, out=ends[1:])
     room = max(block // RECORD.itemsize, int(degrees.max(initial=0)))
     records = np.empty(min(room, int(ends[-1])), RECORD)
+    # how far each row was read for the words of earlier blocks: nothing is decoded more than twice
+    places, columns = matrix.ends[:-1].copy(), np.zeros(matrix.words, np.int64)
     with open_output(output) as target:
         first = 0
         while first < matrix.words:
             last = max(int(np.searchsorted(ends, ends[first] + room, "right")) - 1, first + 1)
             heads = ends[first:last] - ends[first]
-            for begin, end, data in matrix.blocks():
-                # of a symmetric matrix rows from `first` on have something to say
-                if end > first and (matrix.symmetric or begin < last):
+            # of a symmetric matrix all rows from `first` on have something to say
+            for begin, end, data in matrix.blocks(first=first, stay=not bounded):
+                if matrix.symmetric or begin < last:
                     kernels.write_records(
-                        data, begin, end, matrix.symmetric, first, last, matrix.scale, heads,
-                        records.view(np.int32), records.view(np.float64),
+                        data, matrix.ends, begin, end if matrix.symmetric else min(end, last), matrix.symmetric, first,
+                        last, matrix.scale, places, columns, heads, records.view(np.int32), records.view(np.float64),
                     )  # fmt: skip
             target.write(raw(records[: int(ends[last] - ends[first])]))
             first = last

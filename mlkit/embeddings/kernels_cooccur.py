@@ -213,6 +213,29 @@ def check_rows(data, first, last, words, symmetric, degrees):
     return last - 1 if at != size else np.int64(-1)
 
 
+@kernel("void(const u1[:], i8, i8, b1, i8[:])")
+def count_entries(data, first, last, symmetric, degrees):
+    """Count the entries of the full matrix by row, of rows first..last-1 that are known to be whole."""
+    at = ZERO
+    for row in range(first, last):
+        following = ZERO
+        entries = 0
+        while True:
+            step, at = get_number(data, at)
+            if step == ZERO:
+                break
+            following += step
+            while U8(data[at]) >= BIT7:
+                at += ONE
+            at += ONE
+            entries += 1
+            if symmetric:
+                degrees[following - ONE] += 1
+        # the diagonal is not its own mirror image
+        diagonal = symmetric and entries > 0 and following == U8(row + 1)
+        degrees[row] += entries - diagonal
+
+
 @inline
 def put_record(row, column, value, heads, first, ints, values):
     """Write one record at the head of its row."""
@@ -223,27 +246,35 @@ def put_record(row, column, value, heads, first, ints, values):
     values[2 * at + 1] = value
 
 
-@kernel("void(const u1[:], i8, i8, b1, i8, i8, f8, i8[:], i4[:], f8[:])")
-def write_records(data, begin, end, symmetric, first, last, scale, heads, ints, values):
+@kernel("void(const u1[:], const i8[:], i8, i8, b1, i8, i8, f8, i8[:], i8[:], i8[:], i4[:], f8[:])")
+def write_records(
+    data, starts, begin, end, symmetric, first, last, scale, places, columns, heads, ints, values
+):  # fmt: skip
     """Write what rows begin..end-1, in `data`, have for rows first..last-1 of the full matrix, as GloVe's records.
 
-    `ints` and `values` are views of the same bytes, 16 a record; heads[row - first] is where a row begins.
+    starts: where rows begin in the file; begin is not below first. places, columns: how far the rows from `last` on
+    have been read for earlier words, and up to which column. `ints` and `values` are views of the same bytes, 16 a
+    record; heads[row - first] is where a row begins.
     """
-    at = ZERO
+    base = starts[begin]
     for row in range(begin, end):
-        following = ZERO
+        own = row < last
+        at = U8((starts[row] if own else places[row]) - base)
+        following = ZERO if own else U8(columns[row])
         while True:
-            step, at = get_number(data, at)
-            if step == ZERO:
+            step, after = get_number(data, at)
+            if step == ZERO or (not own and following + step > U8(last)):
                 break
-            units, at = get_number(data, at)
+            units, at = get_number(data, after)
             following += step
             column = np.int64(following) - 1
             value = np.float64(units) / scale
-            if row >= first and row < last:
+            if own:
                 put_record(row, column, value, heads, first, ints, values)
-            if symmetric and column != row and column >= first and column < last:
+            if symmetric and column != row and column >= first:
                 put_record(column, row, value, heads, first, ints, values)
+        places[row] = np.int64(at) + base
+        columns[row] = np.int64(following)
 
 
 @kernel("i8(const u1[:], i8, i8, f8, i4[:], i4[:], f8[:])")

@@ -57,12 +57,17 @@ class Cooccurrences:
         """Let go of the pages of the file that are in the memory of this process."""
         self.mapped.madvise(mmap.MADV_DONTNEED)
 
-    def blocks(self, size: int = 4 << 20) -> Iterator[tuple[int, int, Bytes]]:
-        """Yield (first, last, bytes) of all rows, `size` bytes of them at a time or one row."""
-        first = 0
+    def blocks(
+        self, size: int = 4 << 20, first: int = 0, *, stay: bool = False
+    ) -> Iterator[tuple[int, int, Bytes]]:
+        """Yield (first, last, bytes) of the rows from `first` on, `size` bytes of them at a time or one row.
+
+        stay: the bytes are those of the file, whose pages may stay in memory, not copies.
+        """
         while first < self.words:
             last = max(int(np.searchsorted(self.ends, self.ends[first] + size, "right")) - 1, first + 1)
-            yield first, last, self.rows(first, last)
+            whole = self.data[self.ends[first] : self.ends[last]] if stay else self.rows(first, last)
+            yield first, last, whole
             first = last
 
     @property

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlkit.embeddings import cooccur
-from mlkit.embeddings.cooccur import count_cooccurrences, merge_cooccurrences
+from mlkit.embeddings.cooccur import count_cooccurrences, merge_cooccurrences, write_glove
 from mlkit.embeddings.glove_records import glove_records, records_of
 from mlkit.errors import MlkitError, ModelError, UsageError
 from mlkit.formats.cooccurrence import Cooccurrences, is_cooccurrences, map_records
@@ -173,3 +173,17 @@ def test_noise_never_crashes(tmp_path: Path, noise: bytes, place: int) -> None:
         merge_cooccurrences([tmp_path / "noise"], tmp_path / "out", format="glove")
     except MlkitError:
         pass
+
+
+@relaxed
+@given(sentences, st.integers(1, 6), st.booleans(), st.sampled_from([16, 64, 400]), st.booleans())
+def test_records_written_in_blocks_are_those_written_at_once(
+    tmp_path: Path, lines: list[list[int]], window: int, symmetric: bool, block: int, bounded: bool
+) -> None:
+    """Rows are read on from where the last block left them."""
+    text = write(tmp_path / "a", lines)
+    count_cooccurrences([text], tmp_path / "own", window=window, symmetric=symmetric, min_count=1)
+    matrix = Cooccurrences.open(tmp_path / "own")
+    write_glove(matrix, tmp_path / "whole")
+    write_glove(matrix, tmp_path / "blocks", block, bounded=bounded)
+    assert (tmp_path / "blocks").read_bytes() == (tmp_path / "whole").read_bytes()
