@@ -180,7 +180,7 @@ def train(
     )  # fmt: skip
     settings = TrainSettings(
         order, method, thresholds, prune_entropy, min_count, vocab_size,
-        None if vocab is None else read_word_list(vocab), unk, weights, skip_symbols, errors.value,
+        None if vocab is None else read_word_list(vocab, errors.value), unk, weights, skip_symbols, errors.value,
         ngram_files.memory_bound(memory), tmp_dir, thread_count(threads),
     )  # fmt: skip
     workers = Workers(cluster, processes, output, tmp_dir, threads)

@@ -45,6 +45,7 @@ def convert(
       mlkit vectors convert vectors.txt vectors.bin
     """
     from mlkit.embeddings.keyed_vectors import KeyedVectors, select
+    from mlkit.errors import DataError
     from mlkit.formats.streams import read_lines, refuse_same_file
     from mlkit.formats.vectors import read_vectors, save_vectors
 
@@ -54,6 +55,8 @@ def convert(
         out.warn(f"{source}: {content.dropped} vectors of words that came before are left out")
     listed = None if words is None else set(read_lines(words, errors.value))
     chosen = select(KeyedVectors(content.words, content.matrix), listed, normalize=normalize)
+    if listed is not None and not len(chosen):
+        raise DataError("none of the words listed has a vector", path=words)
     save_vectors(target, chosen.words, chosen.matrix, to_format and to_format.value)
     out.words(f"{len(chosen)} vectors of {chosen.dimension} numbers")
 

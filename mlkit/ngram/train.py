@@ -10,8 +10,8 @@ import numpy as np
 
 from mlkit.errors import DataError, UsageError
 from mlkit.formats.arpa import ArpaWriter
-from mlkit.formats.streams import Errors, PathLike, open_output, plain_suffix, read_bytes
-from mlkit.formats.text_chunks import clean, text_chunks
+from mlkit.formats.streams import Errors, PathLike, open_output, plain_suffix, read_lines
+from mlkit.formats.text_chunks import Places, clean, text_chunks
 from mlkit.ngram.backoff import copy_levels, normalise
 from mlkit.ngram.counting import Source, TextSource, choose_vocabulary
 from mlkit.ngram.counts import CountSource, read_counts
@@ -216,17 +216,24 @@ def _tune(source: Source, settings: TrainSettings, heldout: Sequence[PathLike]) 
     estimator = Estimator(source, settings.order, plain.smoothing, threads=settings.threads)
     statistics = estimator.run(sink)
     counted = sink.model(model_settings(plain, statistics), settings.threads)
-    pieces = []
+    places, pieces = Places(), []
     for chunk in text_chunks(heldout, whole_lines=True):
         clean(chunk, errors=settings.errors)
+        places.pass_by(chunk)
         pieces.append(source.vocabulary.look_up(chunk.data, chunk.size))
     return jelinek_mercer_weights(counted, np.concatenate(pieces))
 
 
-def read_word_list(path: PathLike) -> tuple[bytes, ...]:
-    """Return the words of a vocabulary file: the first field of every line (a count may follow)."""
-    words = (line.split() for line in read_bytes(path).removeprefix(b"\xef\xbb\xbf").split(b"\n"))
-    return tuple(fields[0] for fields in words if fields)
+def read_word_list(path: PathLike, errors: Errors = "strict") -> tuple[bytes, ...]:
+    """Return the words of a vocabulary file: the first field of every line (a count may follow).
+
+    Raises `DataError` for a file without words, or with invalid UTF-8 (errors="strict").
+    """
+    lines = (line.encode("utf-8").split() for line in read_lines(path, errors))
+    words = tuple(fields[0] for fields in lines if fields)
+    if not words:
+        raise DataError("no words: the vocabulary is empty", path=path)
+    return words
 
 
 __all__ = [

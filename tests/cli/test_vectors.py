@@ -95,6 +95,7 @@ def test_faults(mlkit: Run, folder: Path) -> None:
         (("info", "questions.txt"), 1, b"questions.txt:1: "),
         (("info", "missing.txt"), 1, b"missing.txt"),
         (("convert", "vectors.txt", "vectors.txt"), 2, b"also an input"),
+        (("convert", "vectors.txt", "few.txt", "--words", "questions.txt"), 1, b"has a vector"),
         (("plot", "vectors.txt", "red", "-o", "words.pdf"), 2, b".svg"),
     ]
     for arguments, code, message in cases:

@@ -14,7 +14,7 @@ from mlkit.ngram.generate import Generator
 from mlkit.ngram.model import LanguageModel, load_model
 from mlkit.ngram.query import measure, score_ids
 from mlkit.ngram.smoothing import Smoothing
-from mlkit.ngram.train import TrainSettings, train
+from mlkit.ngram.train import TrainSettings, read_word_list, train
 from tests.naive import ngram as naive
 
 INTERPOLATED = ("modified-kneser-ney", "kneser-ney", "absolute", "witten-bell")
@@ -140,6 +140,22 @@ def test_jelinek_mercer_learns_its_weights(tmp_path: Path) -> None:
     assert tuned.perplexity < fixed.perplexity
     generator = Generator(load_model(tmp_path / "tuned.arpa"))
     assert (10.0 ** generator.log_probs(generator.history_of("a b"))).sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_held_out_text_and_word_lists_are_checked(tmp_path: Path) -> None:
+    text = write(tmp_path / "text", sentences(50))
+    broken, empty = tmp_path / "broken", tmp_path / "empty"
+    broken.write_bytes(b"a b\na \xff\n")
+    empty.write_bytes(b"\n\n")
+    settings = TrainSettings(smoothing=Smoothing("jelinek-mercer"))
+    with pytest.raises(DataError, match="broken:2: invalid UTF-8"):
+        train(tmp_path / "lm.arpa", settings, texts=[text], heldout=[broken])
+    with pytest.raises(DataError, match="broken:2: invalid UTF-8"):
+        read_word_list(broken)
+    with pytest.raises(DataError, match="empty: no words"):
+        read_word_list(empty)
+    assert read_word_list(broken, "skip") == (b"a",)
+    assert not (tmp_path / "lm.arpa").exists()
 
 
 def test_vocabulary_options(tmp_path: Path) -> None:
