@@ -154,7 +154,7 @@ class KernelEncoder:
         tables = self.tables
         as_text = not tables.options.binary
         size = kernels.measure_items(items, starts, tables.special_starts, as_text)
-        out = np.empty(size, np.uint8)
+        out = np.empty(size + 16, np.uint8)
         keep_spaces = tables.model.kind == "chars" and tables.options.output == "pieces"
         used = kernels.join_items(
             items, words, starts, tables.special_text, tables.special_starts, as_text, keep_spaces, out
@@ -199,7 +199,7 @@ class KernelEncoder:
         ends = (starts - starts[0]).tolist()
         rendered = [encoder.render(arena[begin:end].decode()).encode() for begin, end in pairwise(ends)]
         text = b"".join(rendered)
-        self._reserve(len(text))
+        self._reserve(len(text) + 64)
         begin = int(self.starts[self.done])
         self.out[begin : begin + len(text)] = np.frombuffer(text, np.uint8)
         self.starts[self.done + 1 : count + 1] = begin + np.cumsum([len(part) for part in rendered])

@@ -15,6 +15,7 @@ NEVER = np.int64(1) << np.int64(62)
 SHORT = 40  # symbols; longer words are merged with a heap
 BLOCK = 512  # symbols: with dropout, longer words are merged in blocks of this size
 
+U8 = np.uint64
 # products of 32-bit halves never overflow, which plain numpy would warn of
 FACTOR = np.uint64(0x9E3779B1)
 SECOND_FACTOR = np.uint64(0x85EBCA77)
@@ -402,10 +403,50 @@ def measure_items(items, starts, special_starts, joint):
     return total
 
 
+@inline
+def copy16(words, begin, out, at):
+    """Copy 16 bytes: one load and one store in machine code."""
+    b0 = words[begin]
+    b1 = words[begin + U8(1)]
+    b2 = words[begin + U8(2)]
+    b3 = words[begin + U8(3)]
+    b4 = words[begin + U8(4)]
+    b5 = words[begin + U8(5)]
+    b6 = words[begin + U8(6)]
+    b7 = words[begin + U8(7)]
+    b8 = words[begin + U8(8)]
+    b9 = words[begin + U8(9)]
+    b10 = words[begin + U8(10)]
+    b11 = words[begin + U8(11)]
+    b12 = words[begin + U8(12)]
+    b13 = words[begin + U8(13)]
+    b14 = words[begin + U8(14)]
+    b15 = words[begin + U8(15)]
+    out[at] = b0
+    out[at + U8(1)] = b1
+    out[at + U8(2)] = b2
+    out[at + U8(3)] = b3
+    out[at + U8(4)] = b4
+    out[at + U8(5)] = b5
+    out[at + U8(6)] = b6
+    out[at + U8(7)] = b7
+    out[at + U8(8)] = b8
+    out[at + U8(9)] = b9
+    out[at + U8(10)] = b10
+    out[at + U8(11)] = b11
+    out[at + U8(12)] = b12
+    out[at + U8(13)] = b13
+    out[at + U8(14)] = b14
+    out[at + U8(15)] = b15
+
+
 @kernel("i8(const i4[:], const u1[:], const i8[:], const u1[:], const i8[:], b1, b1, u1[:])")
 def join_items(items, words, starts, specials, special_starts, as_text, keep_spaces, out):
-    """Write the encoded words of the items; as text, with a space between them and newlines; return the length."""
-    at = 0
+    """Write the encoded words of the items; as text, with a space between them and newlines; return the length.
+
+    `words` and `out` have 16 bytes to spare: most words are shorter, and are copied at once.
+    """
+    at = np.int64(0)
     inside = False  # behind a word of the line
     for k in range(items.shape[0]):
         item = np.int64(items[k])
@@ -413,9 +454,14 @@ def join_items(items, words, starts, specials, special_starts, as_text, keep_spa
             if inside and as_text:
                 out[at] = 32
                 at += 1
-            for i in range(starts[item], starts[item + 1]):
-                out[at] = words[i]
-                at += 1
+            begin = starts[item]
+            length = starts[item + 1] - begin
+            if length <= 16:
+                copy16(words, U8(begin), out, U8(at))
+            else:
+                for i in range(length):
+                    out[at + i] = words[begin + i]
+            at += length
             inside = True
         elif item == NEWLINE:
             if as_text:
