@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MISSING = ("", "NA", "NaN", "nan", "?", "null", "NULL")
 Numbers = NDArray[np.float64]
+_LOOK = 64
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,10 @@ class Table:
         series = self.frame[name]
         if series.dtype != pl.String:
             return bool(series.dtype.is_numeric() or series.dtype.is_temporal())
+        if name not in self.numeric and self.rows > _LOOK:
+            begin = Table(self.frame.select(name).head(_LOOK), self.path, missing=self.missing)
+            if begin.parsed(name)[1] is not None:
+                return False  # a word, without a look at all rows
         values, first_bad = self.parsed(name)
         return first_bad is None and bool((~np.isnan(values)).any())
 
