@@ -104,7 +104,7 @@ class Table:
         if series.dtype != pl.String:
             return bool(series.dtype.is_numeric() or series.dtype.is_temporal())
         if name not in self.numeric and self.rows > _LOOK:
-            begin = Table(self.frame.select(name).head(_LOOK), self.path, missing=self.missing)
+            begin = Table(series.head(_LOOK).to_frame(), self.path, missing=self.missing)
             if begin.parsed(name)[1] is not None:
                 return False  # a word, without a look at all rows
         values, first_bad = self.parsed(name)
@@ -162,10 +162,12 @@ class Table:
         series = self.frame[name]
         if not isinstance(series.dtype, (pl.String, pl.Categorical, pl.Enum)):
             series = self.text(name)
-        null = series.is_null().to_numpy()
+        some_null = series.null_count() > 0
+        null = series.is_null().to_numpy() if some_null else np.zeros(len(series), np.bool_)
         if not isinstance(series.dtype, pl.Enum):
             series = series.cast(pl.Categorical)
-        physical = series.to_physical().cast(pl.Int32).fill_null(0).to_numpy()
+        places = series.to_physical()
+        physical = (places.fill_null(0) if some_null else places).to_numpy()
         first = np.full(int(physical.max(initial=0)) + 1, -1, np.int64)
         rows = np.flatnonzero(~null)
         first[physical[rows[::-1]]] = rows[::-1]
@@ -212,7 +214,7 @@ class Table:
     def columns_apart(self, names: Sequence[str], *, keep: bool = True) -> dict[str, Table]:
         """Return tables of one column each; unless `keep`, this one lets go of all its columns: memory falls by use."""
         place = (self.path, self.first_line, self.lines, self.missing, self.absent, self.numeric, self.coded)
-        parts = {name: Table(self.frame.select(name), *place) for name in names}
+        parts = {name: Table(self.frame[name].to_frame(), *place) for name in names}
         if not keep:
             self.numeric.clear()
             self.coded.clear()
