@@ -217,12 +217,9 @@ def update_path(
     overlap = zero
     for k in range(0, dim, LINE):
         overlap = fma(load(inputs, a + k), load(inputs, b + k), overlap)
-        store(hidden, k, zero)
-        store(hidden, dim + k, zero)
-    store(gradient, 0, overlap)
-    product_of_rows = np.float32(0.0)
-    for k in range(LINE):
-        product_of_rows += gradient[k]
+    z = zero
+    store(gradient, 0, sums(overlap, z, z, z, z, z, z, z, z, z, z, z, z, z, z, z))
+    product_of_rows = gradient[0]
     store(gradient, 0, zero)
     for first in range(0, count, STEPS):
         p = place + first
@@ -265,7 +262,9 @@ def update_path(
         # places without a node repeat the path's first one: the place that trains it is written last
         for k in range(0, dim, LINE):
             xa, xb = load(inputs, a + k), load(inputs, b + k)
-            ea, eb = load(hidden, k), load(hidden, dim + k)
+            ea, eb = zero, zero
+            if first > 0:
+                ea, eb = load(hidden, k), load(hidden, dim + k)
             y = load(outputs, o7 + k)
             moved = fma(a7, xa, y)
             ea, eb = fma(a7, y, ea), fma(b7, moved, eb)
@@ -298,11 +297,12 @@ def update_path(
             moved = fma(a0, xa, y)
             ea, eb = fma(a0, y, ea), fma(b0, moved, eb)
             store(outputs, o0 + k, fma(b0, xb, moved))
-            store(hidden, k, ea)
-            store(hidden, dim + k, eb)
-    for k in range(0, dim, LINE):
-        store(inputs, a + k, load(inputs, a + k) + load(hidden, k))
-        store(inputs, b + k, load(inputs, b + k) + load(hidden, dim + k))
+            if first + STEPS < count:
+                store(hidden, k, ea)
+                store(hidden, dim + k, eb)
+            else:
+                store(inputs, a + k, xa + ea)
+                store(inputs, b + k, load(inputs, b + k) + eb)  # b may be the same word
     return log_sum, likelihood
 
 
