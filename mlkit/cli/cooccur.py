@@ -107,7 +107,7 @@ def count(
             )  # fmt: skip
         else:
             counts = count_cooccurrences(
-                corpus, output, vocabulary=Vocabulary.load(vocab) if vocab else None, min_count=min_count,
+                corpus, output, vocabulary=Vocabulary.load_known(vocab) if vocab else None, min_count=min_count,
                 max_size=max_vocab, format=format.value, threads=thread_count(threads), tmp_dir=tmp_dir,
                 shard=options.shard(shard) if shard else None, progress=progress, **shape,
             )  # fmt: skip

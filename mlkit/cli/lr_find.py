@@ -182,7 +182,7 @@ def _curves(
 
 def _json(suggestions: list[Suggestion], curves: list[Curve], settings: dict[str, Any]) -> None:
     out.json(
-        "mlkit.lr-find/1",
+        "mlkit.lr-find",
         {
             "suggestions": {s.rule: {"rate": s.rate, "low": s.low, "high": s.high} for s in suggestions},
             "stopped": [curve.stopped for curve in curves],

@@ -124,7 +124,8 @@ def _train(values: dict[str, Any], **more: Any) -> None:
     v = values
     if v["resume"] and v["checkpoint"] is None:
         raise UsageError("--resume needs --checkpoint FILE")
-    refuse_same_file(v["output"], [v["table"], *([v["valid"]] if v["valid"] else [])])
+    inputs = [v["table"], v["valid"], v["init"], v.get("teacher")]
+    refuse_same_file(v["output"], [path for path in inputs if path is not None])
     choice = Choice(v["lr"], v["checkpoint"], v["resume"])
     settings = replace(n.settings(v), **choice.settings)
     data, roles, text = n.read(v["table"], v)

@@ -67,7 +67,7 @@ def train_inputs(
     What an input is, is seen from its content. initial: a vector file to begin with. memory: bytes for the whole
     process while it counts; sorted records then go to a temporary file. find_rate: see `train_glove`.
     """
-    given = None if vocabulary is None else Vocabulary.load(vocabulary)
+    given = None if vocabulary is None else Vocabulary.load_known(vocabulary)
     with tempfile.TemporaryDirectory(dir=tmp_dir, prefix="mlkit-") as folder:
         records, words, facts = _records(
             inputs, given, counting or Counting(), threads, memory, tmp_dir, Path(folder), progress

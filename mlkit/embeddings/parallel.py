@@ -121,7 +121,7 @@ def train_texts_on(
 
 def _vocabulary(crew: Crew, texts: Texts, progress: Progress) -> Vocabulary:
     if texts.vocabulary is not None:
-        return Vocabulary.load(texts.vocabulary)
+        return Vocabulary.load_known(texts.vocabulary)
     job = VocabularyShards(
         tuple(map(str, texts.sources)), texts.lower, texts.errors, texts.memory, crew.tmp_dir, crew.threads
     )

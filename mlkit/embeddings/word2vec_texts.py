@@ -79,7 +79,7 @@ def train_texts(
     Raises what `prepare_corpus`, `load_vectors` and `train` raise.
     """
     count = thread_count(threads)
-    known = Vocabulary.load(texts.vocabulary) if texts.vocabulary is not None else None
+    known = Vocabulary.load_known(texts.vocabulary) if texts.vocabulary is not None else None
     vocabulary, corpus = prepare_corpus(
         texts.sources, min_count=texts.min_count, max_size=texts.max_vocab, lower=texts.lower, vocabulary=known,
         encoded=texts.encoded, errors=texts.errors, threads=count, memory=texts.memory, tmp_dir=texts.tmp_dir,

@@ -162,6 +162,14 @@ class Vocabulary:
         return cls.from_words(words, counts)
 
     @classmethod
+    def load_known(cls, path: PathLike) -> Vocabulary:
+        """Read the words that a job is to know (`--vocab`). Raises `DataError` where there are none, too."""
+        known = cls.load(path)
+        if not len(known):
+            raise DataError("no words: the vocabulary is empty", path=display_name(path))
+        return known
+
+    @classmethod
     def _of_plain_table(cls, data: bytes) -> Vocabulary | None:
         """Read ``word<TAB>count`` lines as `save` writes them at once; None if there is anything else, or a fault."""
         text = np.frombuffer(data, np.uint8)

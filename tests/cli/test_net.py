@@ -103,6 +103,17 @@ def test_distil_and_folds(mlkit: Run, table: Path) -> None:
     assert len(folds["folds"]) == 3
 
 
+def test_no_input_is_overwritten(mlkit: Run, table: Path) -> None:
+    mlkit(*TRAIN, "-o", "m.net")
+    for call in (
+        ("net", "distill", "--teacher", "m.net", "t.csv", "--target", "y"),
+        (*TRAIN, "--init", "m.net"),
+    ):
+        done = mlkit(*call, "-o", "m.net", check=False)
+        assert done.returncode == 2
+        assert b"m.net" in done.stderr
+
+
 def test_labelled_text(mlkit: Run, tmp_path: Path) -> None:
     lines = [f"__label__{'hot' if k % 2 else 'cold'} {'sun' if k % 2 else 'ice'} w{k % 5}" for k in range(60)]
     (tmp_path / "t.txt").write_text("\n".join(lines) + "\n")

@@ -251,6 +251,13 @@ def test_a_vocabulary_read_at_once_is_that_read_by_lines(
     assert found[0] == found[1]
 
 
+def test_a_vocabulary_to_train_with_is_not_empty(tmp_path: Path) -> None:
+    (tmp_path / "v").write_text("")
+    assert len(Vocabulary.load(tmp_path / "v")) == 0
+    with pytest.raises(DataError, match="no words: the vocabulary is empty"):
+        Vocabulary.load_known(tmp_path / "v")
+
+
 def test_word2vec_vocabulary_loses_its_sentence_end(tmp_path: Path) -> None:
     (tmp_path / "v").write_text("</s> 12\nthe 9\nof 3\n")
     assert Vocabulary.load(tmp_path / "v").words() == ["the", "of"]
