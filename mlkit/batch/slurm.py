@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,9 +68,21 @@ def scripts(plan: Plan, settings: Settings) -> dict[str, str]:
 
 
 def write_scripts(plan: Plan, settings: Settings) -> None:
-    """Write the scripts into the plan's folder, and make the folder of the logs: Slurm does not."""
-    texts = scripts(plan, settings)
+    """Write the scripts into the plan's folder, and make the folder of the logs: Slurm does not.
+
+    A folder that was not there before is not left half written.
+    """
     folder = Path(plan.folder)
+    fresh = not folder.exists()
+    try:
+        _write(folder, scripts(plan, settings))
+    except BaseException:
+        if fresh:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _write(folder: Path, texts: dict[str, str]) -> None:
     (folder / "log").mkdir(parents=True, exist_ok=True)
     for path in folder.iterdir():
         if _OURS.fullmatch(path.name) and path.name not in texts:

@@ -111,3 +111,22 @@ def test_scripts_of_another_plan_go_and_a_user_s_files_stay(
     names = {path.name for path in (tmp_path / "x.batch").iterdir()}
     assert names == {"1-count.sh", "2-merge.sh", "submit.sh", "local.sh", "log", "9-mine.sh"}
     assert (tmp_path / "x.batch" / "submit.sh").stat().st_mode & 0o100
+
+
+def test_a_full_disk_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    plan = make_plan([NGRAMS], "x", shards=2)
+
+    def full(path: Path, lines: list[str]) -> None:
+        if path.name == "submit.sh":
+            raise OSError(28, "no space left on device")
+        path.write_text("\n".join(lines))
+
+    monkeypatch.setattr("mlkit.batch.slurm.write_text", full)
+    with pytest.raises(OSError, match="no space left"):
+        write_scripts(plan, Settings())
+    assert list(tmp_path.iterdir()) == []
+    Path(plan.folder).mkdir()
+    with pytest.raises(OSError, match="no space left"):
+        write_scripts(plan, Settings())
+    assert Path(plan.folder).is_dir()
