@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 if TYPE_CHECKING:
@@ -115,6 +116,8 @@ class _PlainProgress:
         now = time.monotonic()
         if now - self._last >= PLAIN_INTERVAL:
             self._last = now
+            if report.stage.casefold() == self._title.casefold():
+                report = replace(report, stage="")  # "Stacking: stacking, 25.0 %" says it twice
             self._sink.words(f"{self._title}: {describe(report)}")
 
 

@@ -40,7 +40,7 @@ COMMANDS: dict[str, Entry] = {
     "chrf": Entry("mlkit.cli.chrf", "Score translations with chrF or chrF++.", METRICS),
     "score": Entry("mlkit.cli.score", "Score translations with several metrics in one pass.", METRICS),
     "bpe": Entry("mlkit.cli.bpe", "Learn, apply and convert byte pair encodings.", TEXT),
-    "lr-find": Entry("mlkit.cli.lr_find", "Find a learning rate by a range test.", MODELS),
+    "lr-find": Entry("mlkit.cli.lr_find", "Find a learning rate by a range test.", TOOLS),
     "demo": Entry("mlkit.cli.demo", "Show what mlkit does, on text that every machine has.", TOOLS),
     "completion": Entry("mlkit.cli.completion", "Print shell completions and man pages.", TOOLS),
     "train-w2v": Entry("mlkit.cli.train_w2v", "Learn word vectors from text.", VECTORS),
