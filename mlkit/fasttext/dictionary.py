@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mlkit.errors import DataError
 from mlkit.fasttext import kernels_dictionary as kernels
 from mlkit.fasttext.subwords import EOS, hash_tokens
-from mlkit.formats.streams import display_name, open_input
+from mlkit.formats.streams import display_name, open_text
 from mlkit.progress import Progress, Report, silent
 
 WORD, LABEL, NEITHER = 0, 1, 2
@@ -85,7 +85,7 @@ def read_corpus(
     """
     with tempfile.TemporaryFile(dir=directory) as spool:
         table = TypeTable()
-        with open_input(path) as stream:
+        with open_text(path) as stream:
             table.read(stream, spool, progress)
         types = table.finish()
         if table.total == 0:

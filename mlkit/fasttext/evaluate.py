@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlkit.fasttext.predict import Classifier, line_chunks
-from mlkit.formats.streams import open_input
+from mlkit.formats.streams import open_text
 
 Longs = NDArray[np.int64]
 
@@ -59,7 +59,7 @@ def evaluate(
 ) -> Scores:
     """Classify labelled lines of a file ("-" is stdin) and count."""
     if isinstance(path_or_chunks, str):
-        with open_input(path_or_chunks) as stream:
+        with open_text(path_or_chunks) as stream:
             return evaluate(classifier, line_chunks(stream), k, threshold, confusion=confusion)
     labels = classifier.labels
     empty = np.zeros(labels, np.int64)

@@ -46,7 +46,7 @@ from mlkit.fasttext.training import (
     with_rate,
 )
 from mlkit.fasttext.unsupervised import WordTrainer, keep_thresholds
-from mlkit.formats.streams import open_input
+from mlkit.formats.streams import open_text
 from mlkit.formats.text_parts import Part, input_parts
 from mlkit.progress import Progress, Report
 from mlkit.sweep import FindRate
@@ -197,10 +197,10 @@ def _number(item: tuple[list[Part], _Folder, int, str | None], progress: Progres
     table = TypeTable()
     with _whole(folder.file(f"raw-{shard}")) as spool:
         for part in parts:
-            with open_input(part.path) as stream:
+            with open_text(part.path) as stream:
                 if part.start:
                     stream.seek(part.start)
-                size = None if part.stop is None else part.stop - part.start
+                size = None if part.stop is None else part.stop - stream.tell()
                 table.read(stream, spool, progress, size)
     types = table.finish()
     with _whole(folder.file(f"types-{shard}")) as file:

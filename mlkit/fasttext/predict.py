@@ -18,7 +18,7 @@ from mlkit.errors import UsageError
 from mlkit.fasttext import subwords
 from mlkit.fasttext.model import GATHER, Model, add_groups
 from mlkit.formats.fasttext_bin import Floats
-from mlkit.formats.streams import open_input
+from mlkit.formats.streams import open_text
 
 MAX_TYPES = 1 << 18  # distinct tokens remembered before the table starts afresh
 CHUNK_BYTES = 1 << 20
@@ -334,7 +334,7 @@ def line_chunks(lines: Iterable[bytes], size: int = CHUNK_BYTES) -> Iterator[byt
 
 def arrivals(path: str) -> Iterator[bytes]:
     """Yield whole lines as they come in: a pipe is answered at once, a file in large pieces."""
-    with open_input(path) as stream:
+    with open_text(path) as stream:
         rest = b""
         while data := stream.read1(1 << 20):  # type: ignore[attr-defined]
             lines, newline, tail = data.rpartition(b"\n")

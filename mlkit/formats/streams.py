@@ -70,6 +70,14 @@ def open_input(path: PathLike) -> BinaryIO:
     return cast(BinaryIO, io.BufferedReader(_Decompressed(raw, kind, display_name(path)), CHUNK))
 
 
+def open_text(path: PathLike) -> BinaryIO:
+    """Open a text for reading bytes, as `open_input` does, and drop a BOM at its start."""
+    stream = open_input(path)
+    if cast(io.BufferedReader, stream).peek(3)[:3] == _BOM:
+        stream.read(len(_BOM))
+    return stream
+
+
 def compression_of(head: bytes) -> str | None:
     """Name the compression that a stream beginning with `head` has: gz, xz, bz2, zst or None."""
     return next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), None)

@@ -17,6 +17,7 @@ from mlkit.formats.streams import (
     expand_sources,
     open_input,
     open_output,
+    open_text,
     output_path,
     plain_suffix,
     read_bytes,
@@ -192,3 +193,12 @@ def test_folders_are_their_sorted_files(tmp_path: Path) -> None:
 
 def test_plain_suffix() -> None:
     assert [plain_suffix(name) for name in ("x.txt.gz", "x.bin", "x.gz", "x")] == [".txt", ".bin", "", ""]
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_a_bom_at_the_start_of_a_text_is_dropped(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"t{suffix}"
+    with open_output(path) as stream:
+        stream.write(b"\xef\xbb\xbfa \xef\xbb\xbf\n")
+    with open_text(path) as stream:
+        assert stream.read() == b"a \xef\xbb\xbf\n"
