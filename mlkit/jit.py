@@ -182,6 +182,7 @@ class Kernel:
             Path(self.function.__code__.co_filename),
             here,
             here.with_name("simd.py"),
+            here.with_name("atomics.py"),
             here.with_name("native.py"),
         )
         parts = [self.signature, *sorted(self.fastmath), *versions, *(_source(path) for path in files)]
