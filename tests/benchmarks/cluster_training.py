@@ -38,7 +38,7 @@ def _vectors(folder: Path) -> Table:
     return Table(
         "Word vectors, enwiki.10mb.norm, skip-gram NS, 5 epochs, one seed",
         ("workers", "--sync", *QUALITY), rows,
-        "Analogies over the 30,000 most frequent words (accuracy), Spearman x 100. Seeds differ by 0.3, 0.8 and 0.5.",
+        "Analogies over the 30,000 most frequent words (accuracy), Spearman x 100.",
     )  # fmt: skip
 
 
