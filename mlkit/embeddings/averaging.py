@@ -43,7 +43,7 @@ Floats = NDArray[np.float64]
 CURVATURE = 0.3  # measured: `python -m tests.benchmarks cluster_training`
 ALARM, STRICTER, STRICTEST = 1.2, 4.0, 256.0
 SYNC = 30  # rounds of an epoch, measured likewise
-BLOCK = 1 << 13  # rows at a time
+BLOCK = 1 << 10  # rows at a time: what fits in the cache
 
 
 @dataclass(frozen=True)
