@@ -88,8 +88,8 @@ def _supervised(original: str, folder: Path) -> Table:
         ("set and options", "fastText CPU s", "mlkit CPU s", "gain whole", "fastText training", "mlkit training",
          "gain", "target", "reached", "P@1 fastText", "P@1 mlkit", "not lower", "memory MB"),
         rows,
-        "Training: the least CPU time of three runs less the least of three with no epoch (start, vocabulary, files); for"
-        " mlkit a quarter of that of four times the epochs, for it would drown in noise. fastText with 2 threads,"
+        "Training: the least CPU time of three runs less the least of three with no epoch (start, vocabulary, files);"
+        " for mlkit a quarter of that of four times the epochs, for it would drown in noise. fastText with 2 threads,"
         " mlkit with 1. mlkit shuffles the lines of each epoch; fastText goes through the file in order.",
     )  # fmt: skip
 

@@ -150,7 +150,8 @@ def _quality(quality: dict[str, list[list[float]]]) -> Table:
         ("set", *quality, "mlkit not below fastText"),
         rows,
         f"Mean and standard deviation of {len(SEEDS)} seeds. Reached: not below by more than one deviation. "
-        "fastText has its default of 12 threads: on the whole text, with 2, it gets 21.9, 30.1, 16.6, 13.7 and 16.1 (one seed).",
+        "fastText has its default of 12 threads: on the whole text, with 2, it gets 21.9, 30.1, 16.6, 13.7 and 16.1 "
+        "(one seed).",
     )
 
 
