@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,19 @@ from tests.conftest import SHARED, command_environment
 RESULTS = Path(__file__).with_name("RESULTS.md")
 # unpacked texts are kept between runs
 UNPACKED = Path(tempfile.gettempdir()) / "shared-text"
+
+
+# run a command and write its wall seconds, CPU seconds, peak memory in KiB and exit code to a descriptor
+STARTER = """
+import os, subprocess, sys, time
+start = time.perf_counter()
+process = subprocess.Popen(sys.argv[2:])
+_, status, usage = os.wait4(process.pid, 0)
+wall = time.perf_counter() - start
+code = os.waitstatus_to_exitcode(status)
+os.write(int(sys.argv[1]), f"{wall} {usage.ru_utime + usage.ru_stime} {usage.ru_maxrss} {code}".encode())
+os._exit(0)
+"""
 
 
 @dataclass(frozen=True)
@@ -81,26 +93,20 @@ def measure(
             given.write(stdin)
             given.seek(0)
         source = open(stdin, "rb") if isinstance(stdin, Path) else given
-        start = time.perf_counter()
-        process = subprocess.Popen(
-            [str(part) for part in arguments], stdin=source, stdout=out, stderr=err,
-            env=command_environment(env), cwd=cwd,
+        # a new process begins with the peak memory of the one it comes from: a small one starts it, not this one
+        report, answer = os.pipe()
+        subprocess.run(
+            [sys.executable, "-ISc", STARTER, str(answer), *map(str, arguments)], stdin=source, stdout=out, stderr=err,
+            env=command_environment(env), cwd=cwd, pass_fds=[answer], check=True,
         )  # fmt: skip
-        _, status, usage = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
+        os.close(answer)
+        with open(report) as stream:
+            wall, cpu, peak, code = map(float, stream.read().split())
         if source is not given:
             source.close()
         out.seek(0)
         err.seek(0)
-        result = Usage(
-            wall,
-            usage.ru_utime + usage.ru_stime,
-            usage.ru_maxrss / 1024,
-            process.returncode,
-            out.read(),
-            err.read(),
-        )
+        result = Usage(wall, cpu, peak / 1024, int(code), out.read(), err.read())
     if check and result.returncode != 0:
         command = " ".join(map(str, arguments))
         raise RuntimeError(f"{command}: exit {result.returncode}\n{result.stderr.decode(errors='replace')}")
