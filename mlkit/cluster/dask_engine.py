@@ -85,6 +85,8 @@ def dask_engine(kind: str, cluster: str, folder: str) -> DaskEngine:
     """Return the engine for ``local:N``, ``tcp://HOST:PORT`` or ``slurm:FILE.yaml``."""
     # workers are processes of their own: they learn by the environment not to log
     os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "critical")
+    # the profiler of a worker looks at its stack every ten milliseconds, for a dashboard that is not there
+    os.environ.setdefault("DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED", "False")
     try:
         import dask
         import distributed

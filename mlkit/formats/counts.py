@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from typing import Any, BinaryIO
 
@@ -13,6 +14,7 @@ from mlkit.formats.lm_binary import SectionWriter
 from mlkit.formats.lm_words import LmVocabulary
 
 KIND = "n-gram counts"
+_WAITING = 8 << 20  # bytes of counts that wait in memory
 Grams = npt.NDArray[np.int32]
 Counts = npt.NDArray[np.float64]
 
@@ -62,7 +64,9 @@ class BinaryCountWriter:
 
     def __init__(self, stream: BinaryIO) -> None:
         self._writer = SectionWriter(stream, KIND)
-        self._counts: list[Counts] = []
+        # counts stand behind the n-grams of their order, and wait here until those are written
+        self._counts: Any = tempfile.SpooledTemporaryFile(max_size=_WAITING)
+        self._whole = True
         self._level = 0
 
     def begin(self, vocabulary: LmVocabulary, sizes: Sequence[int]) -> None:
@@ -79,7 +83,9 @@ class BinaryCountWriter:
         """Write the n-grams, keep their counts until the order is complete."""
         self._advance(level)
         self._writer.append(np.ascontiguousarray(prepared[0]))
-        self._counts.append(prepared[1])
+        counts = np.ascontiguousarray(prepared[1], np.float64)
+        self._whole = self._whole and bool((counts == counts.astype(np.uint32)).all())
+        self._counts.write(counts.data)
 
     def _advance(self, level: int) -> None:
         while self._level < level:
@@ -90,13 +96,19 @@ class BinaryCountWriter:
 
     def _end_level(self) -> None:
         if self._level:
-            counts = np.concatenate([np.empty(0), *self._counts])
-            whole = counts.astype(np.uint32)
-            self._writer.add(f"counts {self._level}", whole if (whole == counts).all() else counts)
-            self._counts = []
+            kind = np.uint32 if self._whole else np.float64
+            self._writer.begin(f"counts {self._level}")
+            self._writer.append(np.empty(0, kind))
+            self._counts.seek(0)
+            while data := self._counts.read(_WAITING):
+                self._writer.append(np.frombuffer(data, np.float64).astype(kind))
+            self._counts.seek(0)
+            self._counts.truncate()
+            self._whole = True
 
     def finish(self, header: dict[str, Any]) -> None:
         """Complete the file."""
         self._advance(self._orders)
         self._end_level()
+        self._counts.close()
         self._writer.finish(header)

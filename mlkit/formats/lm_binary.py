@@ -113,6 +113,10 @@ class Sections:
             raise ValueError("size")
         return np.frombuffer(self.mapped, dtype, count, at).reshape(rows, *row)
 
+    def release(self) -> None:
+        """Give back the memory of what was read so far; it is read again when it is needed."""
+        self.mapped.madvise(mmap.MADV_DONTNEED)
+
     def offset(self, name: str) -> int:
         """Return the byte where an array begins."""
         return int(self._sections[name]["at"])

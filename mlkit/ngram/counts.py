@@ -138,11 +138,15 @@ def _read_binary(
         order = 1
         while f"grams {order}" in sections.arrays:
             grams, counts = sections.arrays[f"grams {order}"], sections.arrays[f"counts {order}"]
-            if len(grams) != len(counts) or (len(grams) and not 0 < grams.min() <= grams.max() < len(words)):
+            if len(grams) != len(counts):
                 raise ValueError(f"grams {order}")
-            for start in range(0, len(grams), 1 << 20):
-                part = slice(start, start + (1 << 20))
-                yield used[grams[part]], counts[part].astype(np.float64)
+            for start in range(0, len(grams), 1 << 18):
+                part = slice(start, start + (1 << 18))
+                piece = grams[part]
+                if not 0 < piece.min() <= piece.max() < len(words):
+                    raise ValueError(f"grams {order}")
+                yield used[piece], counts[part].astype(np.float64)
+                sections.release()
             order += 1
     except (KeyError, ValueError, IndexError) as error:
         raise ModelError(f"the counts are damaged ({error})", path=display_name(path)) from None
