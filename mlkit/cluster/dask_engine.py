@@ -93,6 +93,9 @@ def dask_engine(kind: str, cluster: str, folder: str) -> DaskEngine:
     except ModuleNotFoundError:
         raise MissingExtra("--cluster", "cluster") from None
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    # Dask would have workers give every freed page back at once, which costs a quarter of the time
+    one = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    dask.config.set({"distributed.nanny.pre-spawn-environ": one})
     dask.config.set(
         {"distributed.comm.timeouts.connect": f"{PATIENCE:.0f}s", "distributed.admin.tick.limit": "1h"}
     )
