@@ -58,6 +58,13 @@ class CheckpointError(DataError):
     """A checkpoint does not belong to this job: other settings, other input, another command."""
 
 
+def system_message(error: OSError) -> str:
+    """Return a fault of the system in words: the file, where there is one, and the reason."""
+    reason = error.strerror or str(error) or type(error).__name__
+    reason = reason[:1].lower() + reason[1:]
+    return f"{error.filename}: {reason}" if error.filename is not None else reason
+
+
 class MissingExtra(MlkitError):
     """A library of an optional extra is not installed."""
 

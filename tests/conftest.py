@@ -33,6 +33,13 @@ def command_environment(changes: dict[str, str | None] | None = None) -> dict[st
     return environment
 
 
+def workers_of(client: int) -> list[int]:
+    """Return the processes that the multiprocessing of `client` spawned."""
+    found = subprocess.run(["ps", "-ewwo", "pid,ppid,args"], capture_output=True, text=True).stdout
+    rows = [line.split(None, 2) for line in found.splitlines()[1:]]
+    return [int(pid) for pid, parent, line in rows if int(parent) == client and "spawn_main" in line]
+
+
 @pytest.fixture
 def mlkit(tmp_path: Path) -> Run:
     """Return a function that runs the real binary in an empty folder: ``mlkit("bleu", "ref", stdin=b"...")``.

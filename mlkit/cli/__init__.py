@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import Any, NoReturn
 
-from mlkit.errors import MlkitError, Stopped
+from mlkit.errors import MlkitError, Stopped, system_message
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -56,7 +56,7 @@ def run(arguments: list[str]) -> int:
     except MlkitError as error:
         return _report(registry.command_path(), str(error), error.hint, error.exit_code)
     except OSError as error:
-        return _report(registry.command_path(), _system_error(error), None, 1)
+        return _report(registry.command_path(), system_message(error), None, 1)
     except MemoryError:
         hint = "use --memory, fewer dimensions or a smaller vocabulary"
         return _report(registry.command_path(), "out of memory", hint, 1)
@@ -88,12 +88,6 @@ def _report(command: str, message: str, hint: str | None, code: int) -> int:
         traceback.print_exc()
     sink.error(f"{command}: {' '.join(message.splitlines())}", hint)
     return code
-
-
-def _system_error(error: OSError) -> str:
-    reason = error.strerror or str(error) or type(error).__name__
-    reason = reason[:1].lower() + reason[1:]
-    return f"{error.filename}: {reason}" if error.filename is not None else reason
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -95,10 +95,11 @@ def dask_engine(kind: str, cluster: str, folder: str) -> DaskEngine:
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     # Dask would have workers give every freed page back at once, which costs a quarter of the time
     one = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-    dask.config.set({"distributed.nanny.pre-spawn-environ": one})
-    dask.config.set(
-        {"distributed.comm.timeouts.connect": f"{PATIENCE:.0f}s", "distributed.admin.tick.limit": "1h"}
-    )
+    settings = {
+        "distributed.nanny.pre-spawn-environ": one, "distributed.admin.tick.limit": "1h",
+        "distributed.comm.timeouts.connect": f"{PATIENCE:.0f}s",
+    }  # fmt: skip
+    dask.config.set(settings)
     if kind == "local":
         return _local(distributed, cluster, folder)
     if kind == "slurm":
@@ -126,7 +127,8 @@ def _local(distributed: Any, cluster: str, folder: str) -> DaskEngine:
 
 
 def _slurm(distributed: Any, cluster: str, folder: str) -> DaskEngine:
-    settings, workers = slurm_settings(cluster.partition(":")[2])
+    path = cluster.partition(":")[2]
+    settings, workers = slurm_settings(path)
     try:
         from dask_jobqueue import SLURMCluster
     except ModuleNotFoundError:
@@ -134,7 +136,7 @@ def _slurm(distributed: Any, cluster: str, folder: str) -> DaskEngine:
     try:
         made = SLURMCluster(**settings)
     except (TypeError, ValueError) as error:
-        raise DataError(str(error).splitlines()[0], path=cluster.partition(":")[2]) from None
+        raise DataError(str(error).splitlines()[0], path=path) from None
     made.adapt(minimum=workers, maximum=workers)  # a job that is lost is submitted again
     client = distributed.Client(made)
     return DaskEngine(client, made, workers, folder, local=False)

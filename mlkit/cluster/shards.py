@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Protocol
 
 from mlkit.cluster.engine import Engine, Tasks
-from mlkit.errors import UsageError
-from mlkit.formats.streams import PathLike, display_name, expand_sources, is_standard
+from mlkit.formats.streams import PathLike, expand_sources
+from mlkit.formats.text_parts import file_sizes
 from mlkit.progress import Progress, silent
 
 FAN_IN = 8
@@ -42,12 +42,7 @@ def shard_count(sources: Sequence[PathLike], workers: int) -> int:
 
     Raises `UsageError` for pipes, which cannot be cut.
     """
-    total = 0
-    for path in expand_sources(sources):
-        if not is_standard(path):
-            total += Path(path).stat().st_size
-        if is_standard(path) or not Path(path).is_file():
-            raise UsageError(f"{display_name(path)}: workers need files; a pipe cannot be cut")
+    total = sum(file_sizes(expand_sources(sources), "workers need"))
     return max(2 * workers, -(-total // LARGEST))
 
 

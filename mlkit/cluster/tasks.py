@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mlkit import errors
-from mlkit.errors import DataError, MlkitError
+from mlkit.errors import DataError, MlkitError, system_message
 from mlkit.progress import Progress, Report
 from mlkit.version import __version__
 
@@ -47,9 +47,7 @@ def run_task(function: Function, item: Any, note: str) -> Outcome:
             fault |= {"path": error.path, "line": error.line}
         return Outcome(fault=fault)
     except OSError as error:
-        reason = error.strerror or str(error) or type(error).__name__
-        where = f"{error.filename}: " if error.filename is not None else ""
-        return Outcome(fault={"kind": "MlkitError", "message": where + reason[:1].lower() + reason[1:]})
+        return Outcome(fault={"kind": "MlkitError", "message": system_message(error)})
     except MemoryError:
         return Outcome(fault={"kind": "MlkitError", "message": "out of memory", "hint": "use --memory"})
     except Exception as error:  # a fault of mlkit itself

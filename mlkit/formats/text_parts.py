@@ -39,12 +39,7 @@ def input_parts(sources: Sequence[PathLike], shard: tuple[int, int] | None = Non
     paths = expand_sources(sources)
     if shard is None:
         return [Part(path, source=source) for source, path in enumerate(paths)]
-    sizes = []
-    for path in paths:
-        if not is_standard(path):
-            sizes.append(Path(path).stat().st_size)
-        if is_standard(path) or not Path(path).is_file():
-            raise UsageError(f"{display_name(path)}: --shard needs files; a pipe cannot be cut")
+    sizes = file_sizes(paths, "--shard needs")
     index, count = shard
     first, last = sum(sizes) * index // count, sum(sizes) * (index + 1) // count
     parts, begin = [], 0
@@ -62,6 +57,17 @@ def input_parts(sources: Sequence[PathLike], shard: tuple[int, int] | None = Non
                 elif not packed:
                     parts.append(Part(path, _line_start(file, start), _line_start(file, stop), source))
     return parts
+
+
+def file_sizes(paths: Sequence[str], who: str) -> list[int]:
+    """Return the sizes of files that are to be cut. Raises `UsageError` for a pipe, saying `who` needs a file."""
+    sizes = []
+    for path in paths:
+        if not is_standard(path):
+            sizes.append(Path(path).stat().st_size)
+        if is_standard(path) or not Path(path).is_file():
+            raise UsageError(f"{display_name(path)}: {who} files; a pipe cannot be cut")
+    return sizes
 
 
 def input_size(sources: Sequence[PathLike], shard: tuple[int, int] | None = None) -> int | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mlkit.cluster.estimate import Rates, law, simulate
 from tests.benchmarks.harness import Best, Table, best_of, data, measure, mlkit_command, verdict
-from tests.conftest import command_environment
+from tests.conftest import command_environment, workers_of
 
 TITLE = "Jobs on workers"
 PEERS = ("dask", "distributed")
@@ -130,7 +130,7 @@ def _killed(large: Path, folder: Path) -> Table:
         )  # fmt: skip
         while client.poll() is None and not list(folder.glob(".mlkit-*/part-0-*")):
             time.sleep(0.05)
-        worker = _workers(client.pid)[-1]
+        worker = workers_of(client.pid)[-1]
         os.kill(worker, signal.SIGKILL)
         code = client.wait()
         same = (folder / "survivor").read_bytes() == (folder / "counts").read_bytes()
@@ -139,12 +139,6 @@ def _killed(large: Path, folder: Path) -> Table:
         ])  # fmt: skip
     columns = ["one of two workers killed (-9) after the first part", "wall s", "exit code", "same bytes"]
     return Table("A lost worker, ngram count of enwiki.100mb", columns, rows)
-
-
-def _workers(client: int) -> list[int]:
-    found = subprocess.run(["ps", "-ewwo", "pid,ppid,args"], capture_output=True, text=True).stdout
-    rows = [line.split(None, 2) for line in found.splitlines()[1:]]
-    return [int(pid) for pid, parent, line in rows if int(parent) == client and "spawn_main" in line]
 
 
 PAPER = {

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Run, command_environment
+from tests.conftest import Run, command_environment, workers_of
 from tests.slurm import NoSlurm, running_slurm
 
 QUIET = {"PYTHONWARNINGS": "ignore"}  # Dask's own warnings are not ours
@@ -162,13 +162,6 @@ def test_calls_that_cannot_work_are_refused(
     done = mlkit(*arguments, cwd=data, env=QUIET, check=False)
     assert done.returncode in (1, 2)
     assert message in done.stderr.decode().splitlines()[0]
-
-
-def workers_of(client: int) -> list[int]:
-    """Return the processes that the multiprocessing of `client` spawned."""
-    found = subprocess.run(["ps", "-ewwo", "pid,ppid,args"], capture_output=True, text=True).stdout
-    rows = [line.split(None, 2) for line in found.splitlines()[1:]]
-    return [int(pid) for pid, parent, line in rows if int(parent) == client and "spawn_main" in line]
 
 
 @pytest.mark.shell
