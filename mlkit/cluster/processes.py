@@ -15,6 +15,8 @@ from mlkit.cluster.engine import POLL, RETRIES, Engine, Tasks
 from mlkit.cluster.tasks import Outcome, run_task
 from mlkit.errors import MlkitError
 
+PATIENCE = 5.0  # seconds that the pool has to notice by itself that a worker died
+
 
 class ProcessEngine(Engine):
     """Workers are spawned processes; they end with this one, however it ends."""
@@ -31,12 +33,14 @@ class ProcessEngine(Engine):
         deaths = 0
         while left:
             pool = self._pool or self._start()
-            futures = {
-                pool.submit(run_task, tasks.function, item, notes[number]): number
-                for number, item in left.items()
-            }
-            waiting = set(futures)
             try:
+                # a worker that died after its last task is noticed here
+                futures = {
+                    pool.submit(run_task, tasks.function, item, notes[number]): number
+                    for number, item in left.items()
+                }
+                waiting = set(futures)
+                alive = AllAlive()
                 while waiting:
                     done, waiting = wait(waiting, POLL, FIRST_COMPLETED)
                     for future in done:
@@ -44,6 +48,7 @@ class ProcessEngine(Engine):
                         del left[futures[future]]
                         deaths = 0
                         yield futures[future], outcome
+                    alive.check()
                     look()
             except BrokenProcessPool:
                 deaths += 1
@@ -76,6 +81,24 @@ class ProcessEngine(Engine):
             self._stop()
         elif self._pool is not None:
             self._pool.shutdown()
+
+
+class AllAlive:
+    """Notices a lost worker that the pool itself did not notice.
+
+    A pool that breaks while tasks are handed to it can lose the thread that watches its workers; nobody would answer.
+    """
+
+    def __init__(self) -> None:
+        self._most, self._since = 0, time.monotonic()
+
+    def check(self) -> None:
+        """Raise `BrokenProcessPool` if for seconds fewer workers have been alive than before."""
+        count, now = len(multiprocessing.active_children()), time.monotonic()
+        if count >= self._most:
+            self._most, self._since = count, now
+        elif now - self._since > PATIENCE:
+            raise BrokenProcessPool("a worker is gone, and nothing was said of it")
 
 
 def _begin(parent: int) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import time
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
 
-from mlkit.cluster import Engine, Tasks, counted_parts, open_engine
+from mlkit.cluster import Engine, Tasks, counted_parts, open_engine, processes
 from mlkit.cluster.dask_engine import slurm_settings
 from mlkit.cluster.shards import LARGEST, shard_count
 from mlkit.cluster.tasks import Outcome, fault_of, part_done, run_task
@@ -62,6 +65,29 @@ def test_the_work_of_a_lost_process_is_done_again(tmp_path: Path) -> None:
     with open_engine(processes=2) as engine:
         assert engine.run(Tasks(work.die_once, items, names(4))) == [0, 1, 2, 3]
     assert (tmp_path / "flag").exists()
+
+
+def test_workers_lost_between_two_jobs_are_replaced() -> None:
+    with open_engine(processes=2) as engine:
+        for _ in range(3):
+            assert engine.run(Tasks(work.square, range(4), names(4))) == [0, 1, 4, 9]
+            for worker in multiprocessing.active_children():
+                worker.kill()
+                worker.join()
+
+
+def test_a_loss_that_the_pool_does_not_notice_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    count = [2, 2, 1, 2, 1, 1]
+    monkeypatch.setattr(processes, "PATIENCE", 1.5)
+    monkeypatch.setattr(multiprocessing, "active_children", lambda: [None] * count[0])
+    clock = iter(range(20))
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    alive = processes.AllAlive()
+    while len(count) > 1:
+        alive.check()
+        del count[0]
+    with pytest.raises(BrokenProcessPool):
+        alive.check()
 
 
 def test_workers_that_die_again_and_again_end_the_job() -> None:
