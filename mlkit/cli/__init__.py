@@ -73,9 +73,15 @@ def _usage_fault(fault: Any) -> int:
     if type(fault).__name__ == "NoArgsIsHelpError":
         sys.stderr.write(message.rstrip("\n") + "\n")
         return 2
-    sink.error(
-        f"{command_path()}: {' '.join(message.split())}", f"'{command_path()} --help' shows the options"
-    )
+    hint = f"'{command_path()} --help' shows the options"
+    if message.startswith("No such command"):
+        from mlkit.cli import peers
+
+        command = peers.ours(message.split("'")[1])
+        hint = (
+            f"'{command_path()} --help' shows the commands" if command is None else f"see 'mlkit {command}'"
+        )
+    sink.error(f"{command_path()}: {' '.join(message.split())}", hint)
     return int(getattr(fault, "exit_code", 1))
 
 

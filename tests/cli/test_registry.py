@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mlkit.cli import generate, registry
+from mlkit.cli import generate, peers, registry
 from mlkit.cli.registry import COMMANDS, Deferred, loaded_tree
 from tests.conftest import REPOSITORY, Run, command_environment
 
@@ -81,6 +81,24 @@ def test_misspelt_calls_get_one_line_and_a_suggestion(mlkit: Run, arguments: lis
     assert done.stdout == b""
     assert done.stderr.decode().startswith(message)
     assert len(done.stderr.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [(["lmplz"], "ngram train"), (["word2vec"], "train-w2v"), (["bpe", "apply"], "bpe encode")],
+)
+def test_names_of_other_tools_lead_to_ours(mlkit: Run, arguments: list[str], command: str) -> None:
+    done = mlkit(*arguments, check=False)
+    assert done.returncode == 2
+    assert done.stderr.decode().splitlines()[1].strip() == f"see 'mlkit {command}'"
+
+
+def test_commands_that_other_names_lead_to_exist() -> None:
+    tree = loaded_tree()
+    assert [command for command in peers.OURS if tuple(command.split()) not in tree] == []
+    names = [name for names in peers.OURS.values() for name in names.split()]
+    assert len(names) == len(set(names))
+    assert not set(names) & set(COMMANDS)
 
 
 def test_no_command_at_all_shows_help_on_stderr(mlkit: Run) -> None:
