@@ -6,6 +6,7 @@ the shortest that read back as the same float32, laid out as numpy and gensim pr
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import stat
@@ -246,7 +247,21 @@ def _recognise(reader: _Reader) -> str:
     fields = row.split()
     if count == 0 or (len(fields) == dimension + 1 and all(map(_is_number, fields[1:]))):
         return "text"
-    return "text" if _printable(row.partition(b" ")[2]) else "binary"
+    if not _printable(row.partition(b" ")[2]):
+        return "binary"
+    # a number of a binary vector may hold the byte of a line end: look at as much as a whole vector
+    begin = len(line) + row.find(b" ") + 1
+    reader.fill(begin + 4 * dimension)
+    return "text" if _decodes(reader.buffer[begin : begin + 4 * dimension]) else "binary"
+
+
+def _decodes(data: bytes) -> bool:
+    """Say whether bytes are UTF-8 (cut off anywhere) without control characters."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(data)
+    except UnicodeDecodeError:
+        return False
+    return all(character >= " " or character in "\t\r\n" for character in text)
 
 
 def _printable(data: bytes) -> bool:

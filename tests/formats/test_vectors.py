@@ -91,6 +91,19 @@ def test_formats_are_recognised_by_content(tmp_path: Path, format: str, compress
     assert (found.matrix == matrix).all()
 
 
+@pytest.mark.parametrize("place", range(1, 12))
+def test_a_line_end_inside_the_first_binary_vector(tmp_path: Path, place: int) -> None:
+    """One of some hundred files has that byte among printable ones: it looks like a line of text."""
+    matrix = np.random.default_rng(place).normal(size=(3, 8)).astype(np.float32)
+    matrix.view(np.uint8)[0, :place] = ord("7")
+    matrix.view(np.uint8)[0, place] = ord("\n")
+    path = tmp_path / "v"
+    save_vectors(path, ["the", "of", "and"], matrix, "binary")
+    found = read_vectors(path)
+    assert found.format == "binary"
+    assert (found.matrix == matrix).all()
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_reads_and_writes_as_gensim(shared: Path, tmp_path: Path, name: str, compiled: bool) -> None:
     keyed = pytest.importorskip("gensim.models").KeyedVectors
