@@ -93,13 +93,8 @@ def dask_engine(kind: str, cluster: str, folder: str) -> DaskEngine:
     except ModuleNotFoundError:
         raise MissingExtra("--cluster", "cluster") from None
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    # Dask would have workers give every freed page back at once, which costs a quarter of the time
-    one = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-    settings = {
-        "distributed.nanny.pre-spawn-environ": one, "distributed.admin.tick.limit": "1h",
-        "distributed.comm.timeouts.connect": f"{PATIENCE:.0f}s",
-    }  # fmt: skip
-    dask.config.set(settings)
+    # without it, the scheduler leaves a folder in /tmp
+    dask.config.set(_settings() | {"temporary-directory": folder})
     if kind == "local":
         return _local(distributed, cluster, folder)
     if kind == "slurm":
@@ -112,16 +107,45 @@ def dask_engine(kind: str, cluster: str, folder: str) -> DaskEngine:
     return DaskEngine(client, None, max(workers, 1), folder, local=False)
 
 
+def _settings() -> dict[str, Any]:
+    """Return what workers of ours do otherwise than Dask's.
+
+    Dask would have them give every freed page back at once, which costs a quarter of the time; and look at their event
+    loops fifty times, at their disks twice a second, for a dashboard that is not there.
+    """
+    one = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    return {
+        "distributed.nanny.pre-spawn-environ": one, "distributed.comm.timeouts.connect": f"{PATIENCE:.0f}s",
+        "distributed.admin.tick.limit": "1h", "distributed.admin.tick.interval": "1h",
+        "distributed.admin.tick.cycle": "1h", "distributed.admin.system-monitor.interval": "10s",
+        "distributed.admin.system-monitor.disk": False, "distributed.admin.system-monitor.gil.enabled": False,
+        "distributed.client.scheduler-info-interval": "10s", "distributed.scheduler.http.routes": [],
+        "distributed.worker.http.routes": [],
+    }  # fmt: skip
+
+
 def _local(distributed: Any, cluster: str, folder: str) -> DaskEngine:
     from mlkit.threads import available_cores
 
     text = cluster.partition(":")[2] or str(available_cores())
     if not text.isdigit() or int(text) < 1:
         raise UsageError(f"--cluster local:N takes a number of workers, not {text!r}")
-    made = distributed.LocalCluster(
-        n_workers=int(text), threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0,
-        silence_logs=logging.CRITICAL, local_directory=folder, preload="mlkit.cluster.preload",
-    )  # fmt: skip
+    settings = {
+        "n_workers": int(text), "threads_per_worker": 1, "processes": True, "memory_limit": 0,
+        "dashboard_address": None, "silence_logs": logging.CRITICAL, "local_directory": folder,
+        "preload": "mlkit.cluster.preload",
+        # any free port: several jobs share a machine
+        "scheduler_kwargs": {"dashboard_address": "127.0.0.1:0"},
+    }  # fmt: skip
+    for attempt in range(RETRIES + 1):
+        try:
+            made = distributed.LocalCluster(**settings)
+            break
+        except RuntimeError as error:  # a worker died while it was starting
+            if attempt == RETRIES:
+                raise MlkitError(f"Dask's workers do not start: {error}") from None
+    # a worker that dies while it is being replaced is replaced, too
+    made.adapt(minimum=int(text), maximum=int(text))
     client = distributed.Client(made)
     return DaskEngine(client, made, int(text), folder, local=True)
 

@@ -7,6 +7,7 @@ whose worker died is run again; a task that failed ends the job with its error.
 from __future__ import annotations
 
 import os
+import subprocess
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -107,7 +108,10 @@ def open_engine(
         raise UsageError(f"--cluster is local:N, tcp://HOST:PORT or slurm:FILE.yaml, not {cluster!r}")
     beside = Path(output).absolute().parent if output != "-" else Path.cwd()
     place = tmp_dir if tmp_dir is not None or kind in ("processes", "local") else str(beside)
-    with tempfile.TemporaryDirectory(prefix=".mlkit-", dir=place, ignore_cleanup_errors=True) as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix=".mlkit-", dir=place, ignore_cleanup_errors=True) as folder,
+        _removed_after_us(folder),
+    ):
         engine = _engine(kind, cluster or "", processes or 1, str(Path(folder).absolute()))
         try:
             yield engine
@@ -115,6 +119,28 @@ def open_engine(
             engine.close(failed=True)
             raise
         engine.close()
+
+
+@contextmanager
+def _removed_after_us(folder: str) -> Iterator[None]:
+    """See to it that `folder` goes also when this process is killed: a shell waits for that moment.
+
+    It ends two seconds later than this process, when the workers are gone, and if the block ends, at once.
+    """
+    command = ["sh", "-c", 'read -r line; sleep 2; rm -rf -- "$0"', str(Path(folder).absolute())]
+    try:
+        watcher = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            cwd="/", start_new_session=True,
+        )  # fmt: skip
+    except OSError:  # no shell: a killed job leaves its folder
+        yield
+        return
+    try:
+        yield
+    finally:
+        watcher.kill()
+        watcher.communicate()
 
 
 def _engine(kind: str, cluster: str, processes: int, folder: str) -> Engine:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -67,6 +69,19 @@ def test_processes_give_the_same_bytes(job: str, mlkit: Run, data: Path) -> None
 @pytest.mark.parametrize("job", ["ngram train", "cooccur", "bag train", "boost cv"])
 def test_dask_gives_the_same_bytes(job: str, mlkit: Run, data: Path) -> None:
     assert run(mlkit, data, job, "--cluster", "local:2") == run(mlkit, data, job)
+
+
+@pytest.mark.parametrize("where", [("--processes", "2"), ("--cluster", "local:2")])
+def test_workers_say_and_leave_nothing(
+    where: tuple[str, str], mlkit: Run, data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "tmp").mkdir()
+    environment = {"TMPDIR": str(tmp_path / "tmp"), "PYTHONWARNINGS": ""}
+    with socket.socket() as taken, contextlib.suppress(OSError):
+        taken.bind(("127.0.0.1", 8787))  # Dask's usual port, which another job may have
+        done = mlkit(*"vocab a.txt -q -o OUT".split(), *where, cwd=data, env=environment)
+    assert done.stderr == b""
+    assert list((tmp_path / "tmp").iterdir()) == []
 
 
 @pytest.fixture
@@ -192,6 +207,9 @@ def test_killed_processes_lose_nothing(ending: str, where: tuple[str, str], data
     deadline = time.monotonic() + 20
     while any(Path(f"/proc/{worker}/cmdline").exists() and alive(worker) for worker in workers):
         assert time.monotonic() < deadline, "workers outlive their client"
+        time.sleep(0.1)
+    while list(data.glob(".mlkit-*")):
+        assert time.monotonic() < deadline, "the folder of parts outlives the client"
         time.sleep(0.1)
 
 

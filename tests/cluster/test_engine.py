@@ -109,6 +109,25 @@ def test_dask_does_the_same_work(tmp_path: Path) -> None:
     assert not Path(engine.folder).exists()
 
 
+@dask
+def test_dask_workers_that_die_while_they_start_are_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    distributed = pytest.importorskip("distributed", reason="needs the extra 'cluster'")
+    start, failures = distributed.LocalCluster, [2]
+
+    def fail_at_first(**settings: object) -> object:
+        failures[0] -= 1
+        if failures[0] >= 0:
+            raise RuntimeError("Nanny failed to start.")
+        return start(**settings)
+
+    monkeypatch.setattr(distributed, "LocalCluster", fail_at_first)
+    with open_engine(cluster="local:1") as engine:
+        assert engine.run(Tasks(work.square, range(2), names(2))) == [0, 1]
+    failures[0] = 9
+    with pytest.raises(MlkitError, match="Dask's workers do not start"), open_engine(cluster="local:1"):
+        pass
+
+
 def test_progress_is_noted_in_a_file_that_may_be_missing_or_damaged(tmp_path: Path) -> None:
     note = tmp_path / "note"
     assert part_done(str(note)) == 0.0
