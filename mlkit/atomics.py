@@ -10,20 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlkit.jit import Inline, jit_disabled
+from mlkit.jit import operations
 
-
-class Atomic(Inline):
-    """One operation: plain Python when the JIT is off (one thread only), an LLVM instruction when it is on."""
-
-    def resolve(self) -> Any:
-        """Return what numba understands in place of this object."""
-        return self.function if jit_disabled() else _intrinsics()[self.__name__]
-
-
-def operation(function: Any) -> Atomic:
-    """Declare an operation by its meaning; `_build` holds its instruction."""
-    return Atomic(function, frozenset())
+operation = operations(lambda: _build())  # plain Python, without the JIT, is for one thread only
 
 
 @operation
@@ -49,16 +38,6 @@ def atomic_add(array: Any, index: int, value: int) -> int:
 @operation
 def give_way() -> None:
     """Let other threads run: called while waiting."""
-
-
-_built: dict[str, Any] | None = None
-
-
-def _intrinsics() -> dict[str, Any]:
-    global _built
-    if _built is None:
-        _built = _build()
-    return _built
 
 
 def _build() -> dict[str, Any]:

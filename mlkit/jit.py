@@ -218,21 +218,25 @@ class Inline:
             return self._resolved
 
 
-class _Prefetch:
-    """`prefetch(array, i)`: ask the CPU for the cache line of array[i] (or of row i) before it is needed."""
+class Operation(Inline):
+    """A helper made of LLVM instructions; the function says in plain Python (numpy) what it does, without the JIT."""
 
-    _resolved: Any = None
-
-    def __call__(self, array: Any, index: int) -> None:
-        return None
+    def __init__(self, function: Callable[..., Any], build: Callable[[], dict[str, Any]]) -> None:
+        super().__init__(function, frozenset())
+        self._build = build
 
     def resolve(self) -> Any:
-        if self._resolved is None:
-            self._resolved = (lambda array, index: None) if jit_disabled() else _prefetch_intrinsic()
-        return self._resolved
+        """Return what numba understands in place of this object."""
+        return self.function if jit_disabled() else self._build()[self.__name__]
 
 
-def _prefetch_intrinsic() -> Any:
+def operations(build: Callable[[], dict[str, Any]]) -> Callable[[Callable[..., Any]], Operation]:
+    """Return a decorator for operations whose intrinsics, by name, `build` makes when one is first compiled."""
+    built = functools.cache(build)
+    return lambda function: Operation(function, built)
+
+
+def _prefetch_intrinsic() -> dict[str, Any]:
     _numba()
     from llvmlite import ir
     from numba import types
@@ -256,10 +260,12 @@ def _prefetch_intrinsic() -> Any:
 
         return types.void(array, index), codegen
 
-    return prefetch_line
+    return {"prefetch": prefetch_line}
 
 
-prefetch = _Prefetch()
+@operations(_prefetch_intrinsic)
+def prefetch(array: Any, index: int) -> None:
+    """Ask the CPU for the cache line of array[index] (or of row `index`) before it is needed."""
 
 
 def kernel(signature: str, *, fastmath: frozenset[str] = frozenset()) -> Callable[[Callable[..., Any]], Any]:
@@ -338,10 +344,7 @@ def _resolve_helpers(function: Callable[..., Any]) -> None:
     module = function.__globals__
     for name in _names(function.__code__):
         value = module.get(name)
-        if (
-            isinstance(value, (Inline, Kernel, _Prefetch))
-            and getattr(value, "function", None) is not function
-        ):
+        if isinstance(value, (Inline, Kernel)) and value.function is not function:
             module[name] = value.resolve()
 
 

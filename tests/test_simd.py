@@ -6,7 +6,21 @@ import numpy as np
 import pytest
 
 from mlkit.jit import kernel
-from mlkit.simd import exp, fma, load, maximum, product, splat, store, sums
+from mlkit.simd import (
+    add_pair,
+    copy16,
+    exp,
+    first_mark,
+    fma,
+    load,
+    load8,
+    maximum,
+    mixed,
+    product,
+    splat,
+    store,
+    sums,
+)
 
 
 @kernel("f8(const f4[:], f4[:])")
@@ -21,6 +35,48 @@ def try_operations(x, out):
         sums(a, b, z, a + b, a - b, z, z, z, a * b, z, quotient, z, z, maximum(a, b), fma(a, b, a), b),
     )
     return product(a)
+
+
+@kernel("void(const u1[:], const u1[:,:], i8, u8[:], u1[:])")
+def try_bytes(text, rows, i, numbers, out):
+    """Read 8 bytes, find the first that is not 0, hash them; copy 16 bytes of a flat array and of a row."""
+    numbers[0] = load8(text, np.uint64(i))
+    numbers[1] = np.uint64(first_mark(numbers[0]))
+    numbers[2] = mixed(numbers[0])
+    copy16(text, np.uint64(i), out, np.uint64(3))
+    copy16(rows, np.uint64(16), out, np.uint64(20))
+
+
+@kernel("void(f8[:], const f4[:])")
+def try_pairs(totals, values):
+    """Add the same pair to two places that overlap."""
+    add_pair(totals, np.uint64(1), np.float64(values[0]), np.float64(values[1]))
+    add_pair(totals, 2, np.float64(values[0]), np.float64(values[1]))
+
+
+def test_pairs_are_added() -> None:
+    totals = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
+    try_pairs(totals, np.array([0.5, 0.25], np.float32))
+    assert totals.tolist() == [1.0, 2.5, 3.75, 4.25, 5.0]
+
+
+@pytest.mark.parametrize("zeros", range(9))
+def test_bytes_at_once(zeros: int) -> None:
+    text = np.arange(200, 240, dtype=np.uint8)
+    i = 5
+    text[i : i + zeros] = 0
+    rows = np.arange(48, dtype=np.uint8).reshape(3, 16)
+    text.setflags(write=False)
+    numbers, out = np.zeros(3, np.uint64), np.zeros(40, np.uint8)
+    try_bytes(text, rows, i, numbers, out)
+    number = int.from_bytes(text[i : i + 8].tobytes(), "little")
+    assert int(numbers[0]) == number
+    assert numbers[1] == zeros
+    h = ((number & 0xFFFFFFFF) * 0x9E3779B1) ^ ((number >> 32) * 0x85EBCA77)
+    assert int(numbers[2]) == (h ^ (h >> 32) ^ (h << 27)) & (2**64 - 1)
+    assert out[3:19].tolist() == text[i : i + 16].tolist()
+    assert out[20:36].tolist() == rows[1].tolist()
+    assert out[:3].sum() == out[19] == out[36:].sum() == 0
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -4,6 +4,7 @@
 import numpy as np
 
 from mlkit.jit import inline, kernel
+from mlkit.simd import copy16, first_mark, load8
 
 U8 = np.uint64
 HIGH_BITS = U8(0x8080808080808080)
@@ -18,69 +19,10 @@ ROOM = 16  # bytes of a token are written at once: `out` has so many to spare
 
 
 @inline
-def load8(text, i):
-    """Return the 8 bytes from i on as a little-endian number: one load in machine code."""
-    return (
-        U8(text[i])
-        | (U8(text[i + U8(1)]) << U8(8))
-        | (U8(text[i + U8(2)]) << U8(16))
-        | (U8(text[i + U8(3)]) << U8(24))
-        | (U8(text[i + U8(4)]) << U8(32))
-        | (U8(text[i + U8(5)]) << U8(40))
-        | (U8(text[i + U8(6)]) << U8(48))
-        | (U8(text[i + U8(7)]) << U8(56))
-    )
-
-
-@inline
-def copy16(rows, number, out, at):
-    """Copy the 16 bytes of rows[number] to out[at:]: one load and one store in machine code."""
-    b0 = rows[number, U8(0)]
-    b1 = rows[number, U8(1)]
-    b2 = rows[number, U8(2)]
-    b3 = rows[number, U8(3)]
-    b4 = rows[number, U8(4)]
-    b5 = rows[number, U8(5)]
-    b6 = rows[number, U8(6)]
-    b7 = rows[number, U8(7)]
-    b8 = rows[number, U8(8)]
-    b9 = rows[number, U8(9)]
-    b10 = rows[number, U8(10)]
-    b11 = rows[number, U8(11)]
-    b12 = rows[number, U8(12)]
-    b13 = rows[number, U8(13)]
-    b14 = rows[number, U8(14)]
-    b15 = rows[number, U8(15)]
-    out[at] = b0
-    out[at + U8(1)] = b1
-    out[at + U8(2)] = b2
-    out[at + U8(3)] = b3
-    out[at + U8(4)] = b4
-    out[at + U8(5)] = b5
-    out[at + U8(6)] = b6
-    out[at + U8(7)] = b7
-    out[at + U8(8)] = b8
-    out[at + U8(9)] = b9
-    out[at + U8(10)] = b10
-    out[at + U8(11)] = b11
-    out[at + U8(12)] = b12
-    out[at + U8(13)] = b13
-    out[at + U8(14)] = b14
-    out[at + U8(15)] = b15
-
-
-@inline
 def digits_at(block):
-    """Return how many of 8 bytes are digits before the first other one, without branches."""
+    """Return how many of 8 bytes are digits before the first other one."""
     values = block ^ ZEROS
-    marks = (((values & LOW_BITS) + ABOVE_NINE) | values) & HIGH_BITS
-    if marks == U8(0):
-        return np.int64(8)
-    below = ((marks - U8(1)) & ~marks & HIGH_BITS) >> U8(7)
-    below += below >> U8(32)
-    below += below >> U8(16)
-    below += below >> U8(8)
-    return np.int64(below & U8(15))
+    return first_mark((((values & LOW_BITS) + ABOVE_NINE) | values) & HIGH_BITS)
 
 
 @inline
@@ -137,7 +79,7 @@ def decode_ids(text, size, heads, tokens, begins, lengths, strip_first, strip_la
         if b == 32:
             i += 1
         length = np.int64(lengths[value])
-        copy16(heads, U8(value), out, U8(at))
+        copy16(heads, U8(value * ROOM), out, U8(at))
         for k in range(ROOM, length):
             out[at + k] = tokens[begins[value] + k]
         if fresh and strip_first and length > 0 and out[at] == 32:

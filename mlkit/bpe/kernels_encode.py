@@ -4,6 +4,7 @@
 import numpy as np
 
 from mlkit.jit import inline, kernel
+from mlkit.simd import copy16
 
 NEWLINE = -1
 MARK = -2
@@ -401,43 +402,6 @@ def measure_items(items, starts, special_starts, joint):
         else:
             total += special_starts[MARK - item + 1] - special_starts[MARK - item] + joint
     return total
-
-
-@inline
-def copy16(words, begin, out, at):
-    """Copy 16 bytes: one load and one store in machine code."""
-    b0 = words[begin]
-    b1 = words[begin + U8(1)]
-    b2 = words[begin + U8(2)]
-    b3 = words[begin + U8(3)]
-    b4 = words[begin + U8(4)]
-    b5 = words[begin + U8(5)]
-    b6 = words[begin + U8(6)]
-    b7 = words[begin + U8(7)]
-    b8 = words[begin + U8(8)]
-    b9 = words[begin + U8(9)]
-    b10 = words[begin + U8(10)]
-    b11 = words[begin + U8(11)]
-    b12 = words[begin + U8(12)]
-    b13 = words[begin + U8(13)]
-    b14 = words[begin + U8(14)]
-    b15 = words[begin + U8(15)]
-    out[at] = b0
-    out[at + U8(1)] = b1
-    out[at + U8(2)] = b2
-    out[at + U8(3)] = b3
-    out[at + U8(4)] = b4
-    out[at + U8(5)] = b5
-    out[at + U8(6)] = b6
-    out[at + U8(7)] = b7
-    out[at + U8(8)] = b8
-    out[at + U8(9)] = b9
-    out[at + U8(10)] = b10
-    out[at + U8(11)] = b11
-    out[at + U8(12)] = b12
-    out[at + U8(13)] = b13
-    out[at + U8(14)] = b14
-    out[at + U8(15)] = b15
 
 
 @kernel("i8(const i4[:], const u1[:], const i8[:], const u1[:], const i8[:], b1, b1, u1[:])")

@@ -3,25 +3,11 @@
 
 import numpy as np
 
-from mlkit.jit import inline, kernel
+from mlkit.jit import kernel
+from mlkit.simd import load8
 
 U8 = np.uint64
 HIGH_BITS = U8(0x8080808080808080)
-
-
-@inline
-def load8(text, i):
-    """Return the 8 bytes from i on as a little-endian number: one load in machine code."""
-    return (
-        U8(text[i])
-        | (U8(text[i + U8(1)]) << U8(8))
-        | (U8(text[i + U8(2)]) << U8(16))
-        | (U8(text[i + U8(3)]) << U8(24))
-        | (U8(text[i + U8(4)]) << U8(32))
-        | (U8(text[i + U8(5)]) << U8(40))
-        | (U8(text[i + U8(6)]) << U8(48))
-        | (U8(text[i + U8(7)]) << U8(56))
-    )
 
 
 @kernel("b1(const u1[:])")

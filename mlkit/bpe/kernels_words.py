@@ -12,6 +12,7 @@ up to 8 bytes is found without a look at the arena.
 import numpy as np
 
 from mlkit.jit import inline, kernel
+from mlkit.simd import first_mark, load8, mixed
 
 NEWLINE = -1
 MARK = -2
@@ -23,11 +24,6 @@ CHARS, METASPACE = 0, 1
 SPACE = 3  # the class of white space in unicode_classes
 
 U8 = np.uint64
-# products of 32-bit halves never overflow, which plain numpy would warn of
-FACTOR = U8(0x9E3779B1)
-SECOND_FACTOR = U8(0x85EBCA77)
-LOW = U8(0xFFFFFFFF)
-HALF = U8(32)
 HIGH_BITS = U8(0x8080808080808080)
 NUMBER_BITS = U8(28)
 NUMBERS = U8((1 << 28) - 1)
@@ -124,34 +120,6 @@ def word_end(text, i, limit, newline, classes):
 
 
 @inline
-def load8(text, i):
-    """Return the 8 bytes from i on as a little-endian number: one load in machine code."""
-    return (
-        U8(text[i])
-        | (U8(text[i + U8(1)]) << U8(8))
-        | (U8(text[i + U8(2)]) << U8(16))
-        | (U8(text[i + U8(3)]) << U8(24))
-        | (U8(text[i + U8(4)]) << U8(32))
-        | (U8(text[i + U8(5)]) << U8(40))
-        | (U8(text[i + U8(6)]) << U8(48))
-        | (U8(text[i + U8(7)]) << U8(56))
-    )
-
-
-@inline
-def first_mark(marks):
-    """Return the place of the lowest byte whose high bit is set, or 8."""
-    if marks == U8(0):
-        return 8
-    # without branches, which would be guessed wrong: count the bytes below
-    below = ((marks - U8(1)) & ~marks & HIGH_BITS) >> U8(7)
-    below += below >> U8(32)
-    below += below >> U8(16)
-    below += below >> U8(8)
-    return np.int64(below & U8(15))
-
-
-@inline
 def letters_at(text, i):
     """Return how many of the 8 bytes from i on are ASCII letters before the first other byte."""
     block = load8(text, U8(i))
@@ -191,13 +159,6 @@ def space_or_newline(text, i, limit):
     while i < limit and text[i] != 32 and text[i] != 10:
         i += 1
     return i
-
-
-@inline
-def mixed(h):
-    """Mix the bits of a 64-bit number."""
-    h = ((h & LOW) * FACTOR) ^ ((h >> HALF) * SECOND_FACTOR)
-    return h ^ (h >> HALF) ^ (h << U8(27))
 
 
 @inline

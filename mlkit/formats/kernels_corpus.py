@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from mlkit.jit import inline, kernel
+from mlkit.simd import load8
 
 U8 = np.uint64
 ZERO, ONE, TWO, THREE, FOUR, FIVE, SIX, SEVEN = (U8(k) for k in range(8))
@@ -29,21 +30,6 @@ MIX_1, MIX_2 = U8(0x9E3779B97F4A7C15), U8(0xD6E8FEB86659FD93)
 DONE, TABLE_FULL, IDS_FULL = 0, 1, 2
 ASCII, INVALID = -2, 0
 SENTENCE_END = np.int32(-1)
-
-
-@inline
-def load8(text, i):
-    """Return 8 bytes from position `i` on as a little-endian number (one load in machine code)."""
-    return (
-        U8(text[i])
-        | (U8(text[i + ONE]) << EIGHT)
-        | (U8(text[i + TWO]) << BITS_16)
-        | (U8(text[i + THREE]) << BITS_24)
-        | (U8(text[i + FOUR]) << SPACE)
-        | (U8(text[i + FIVE]) << BITS_40)
-        | (U8(text[i + SIX]) << BITS_48)
-        | (U8(text[i + SEVEN]) << BITS_56)
-    )
 
 
 @inline

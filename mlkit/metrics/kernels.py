@@ -11,13 +11,9 @@ from __future__ import annotations
 import numpy as np
 
 from mlkit.jit import inline, kernel
+from mlkit.simd import load8, mixed
 
 U8 = np.uint64
-# products of 32-bit halves never overflow, which plain numpy would warn of
-FACTOR = U8(0x9E3779B1)
-SECOND_FACTOR = U8(0x85EBCA77)
-LOW = U8(0xFFFFFFFF)
-HALF = U8(32)
 
 # what a byte is to the tokenizer
 PART, SPACE, ALONE, STOP, DASH, LEAD = 0, 1, 2, 3, 4, 5
@@ -303,28 +299,6 @@ def cut(text, start, stop, classes, rules, begins, ends):
             for k in range(1, rules.shape[0]):
                 stop = replace_in(text, start, stop, rules[k])
     return cut_line(text, start, stop, classes, begins, ends)
-
-
-@inline
-def load8(text, i):
-    """Return the 8 bytes from i on as a little-endian number: one load in machine code."""
-    return (
-        U8(text[i])
-        | (U8(text[i + U8(1)]) << U8(8))
-        | (U8(text[i + U8(2)]) << U8(16))
-        | (U8(text[i + U8(3)]) << U8(24))
-        | (U8(text[i + U8(4)]) << U8(32))
-        | (U8(text[i + U8(5)]) << U8(40))
-        | (U8(text[i + U8(6)]) << U8(48))
-        | (U8(text[i + U8(7)]) << U8(56))
-    )
-
-
-@inline
-def mixed(h):
-    """Mix the bits of a 64-bit number."""
-    h = ((h & LOW) * FACTOR) ^ ((h >> HALF) * SECOND_FACTOR)
-    return h ^ (h >> HALF) ^ (h << U8(27))
 
 
 @inline
