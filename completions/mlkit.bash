@@ -9,7 +9,10 @@ _mlkit() {
         esac
     done
     case "${path:+$path }$previous" in
+        'bag calibrate --errors') words='strict replace skip' ;;
+        'bag cv --errors') words='strict replace skip' ;;
         'bag eval --errors') words='strict replace skip' ;;
+        'bag importance --errors') words='strict replace skip' ;;
         'bag predict --errors') words='strict replace skip' ;;
         'bag train --errors') words='strict replace skip' ;;
         'batch bpe count --type') words='bytes chars metaspace' ;;
@@ -24,7 +27,10 @@ _mlkit() {
         'bleu --format') words='text json tsv latex markdown' ;;
         'bleu -f') words='text json tsv latex markdown' ;;
         'bleu --errors') words='strict replace skip' ;;
+        'boost calibrate --errors') words='strict replace skip' ;;
+        'boost cv --errors') words='strict replace skip' ;;
         'boost eval --errors') words='strict replace skip' ;;
+        'boost importance --errors') words='strict replace skip' ;;
         'boost predict --errors') words='strict replace skip' ;;
         'boost train --errors') words='strict replace skip' ;;
         'bpe convert --format') words='hf gpt2 subword-nmt fastbpe' ;;
@@ -60,11 +66,17 @@ _mlkit() {
         'ngram score --errors') words='strict replace skip' ;;
         'ngram train --smoothing') words='modified-kneser-ney kneser-ney absolute witten-bell good-turing katz jelinek-mercer stupid-backoff laplace mle' ;;
         'ngram train --errors') words='strict replace skip' ;;
+        'resample over --errors') words='strict replace skip' ;;
+        'resample split --errors') words='strict replace skip' ;;
+        'resample under --errors') words='strict replace skip' ;;
+        'reweight covariate --errors') words='strict replace skip' ;;
+        'reweight label --errors') words='strict replace skip' ;;
         'score --smooth-method') words='exp floor add-k none' ;;
         'score -s') words='exp floor add-k none' ;;
         'score --format') words='text json tsv latex markdown' ;;
         'score -f') words='text json tsv latex markdown' ;;
         'score --errors') words='strict replace skip' ;;
+        'stack cv --errors') words='strict replace skip' ;;
         'stack eval --errors') words='strict replace skip' ;;
         'stack predict --errors') words='strict replace skip' ;;
         'stack train --errors') words='strict replace skip' ;;
@@ -99,11 +111,11 @@ _mlkit() {
     if [[ -z $words ]]; then case "$path" in
         '') words='--help --version -h bag batch bleu boost bpe chrf completion cooccur demo fasttext impute lr-find net ngram resample reweight score stack table ter train-glove train-w2v vectors vocab warm' ;;
         'bag') words='--help -h calibrate cv eval export importance inspect predict train' ;;
-        'bag calibrate') words='--config --debug --delimiter --header --help --method --na --no-header --output --print-config --quiet --target --threads --verbose --weight -o -q -t -v' ;;
-        'bag cv') words='--base --bins --bootstrap --categorical --class-weight --cluster --config --debug --delimiter --extra --features --folds --group --header --help --id --ignore --json --l2 --max-depth --min-leaf --min-split --na --no-bootstrap --no-header --print-config --processes --quiet --rounds --rows --seed --shuffled --stratified --target --task --threads --verbose --vote --weight -k -n -q -t -v' ;;
+        'bag calibrate') words='--config --debug --delimiter --errors --header --help --method --na --no-header --output --print-config --quiet --target --threads --verbose --weight -o -q -t -v' ;;
+        'bag cv') words='--base --bins --bootstrap --categorical --class-weight --cluster --config --debug --delimiter --errors --extra --features --folds --group --header --help --id --ignore --json --l2 --max-depth --min-leaf --min-split --na --no-bootstrap --no-header --print-config --processes --quiet --rounds --rows --seed --shuffled --stratified --target --task --threads --verbose --vote --weight -k -n -q -t -v' ;;
         'bag eval') words='--config --debug --delimiter --errors --header --help --json --na --no-header --print-config --quiet --target --threads --threshold --verbose --weight -q -t -v' ;;
         'bag export') words='--config --debug --format --help --output --print-config --quiet --verbose -o -q -v' ;;
-        'bag importance') words='--by --config --debug --delimiter --header --help --json --na --no-header --plot --print-config --quiet --repeats --seed --target --threads --verbose --weight -q -t -v' ;;
+        'bag importance') words='--by --config --debug --delimiter --errors --header --help --json --na --no-header --plot --print-config --quiet --repeats --seed --target --threads --verbose --weight -q -t -v' ;;
         'bag inspect') words='--config --debug --depth --help --print-config --quiet --svg --tree --verbose -q -v' ;;
         'bag predict') words='--config --debug --delimiter --errors --header --help --id --leaf --na --no-header --output --print-config --proba --quiet --raw --threads --threshold --verbose -o -q -t -v' ;;
         'bag train') words='--base --bins --bootstrap --categorical --class-weight --cluster --config --debug --delimiter --errors --extra --features --header --help --id --ignore --l2 --max-depth --min-leaf --min-split --na --no-bootstrap --no-header --oob --oob-predictions --output --print-config --processes --quiet --rounds --rows --seed --target --task --threads --tmp-dir --verbose --vote --weight -n -o -q -t -v' ;;
@@ -118,11 +130,11 @@ _mlkit() {
         'batch vocab count') words='--at-once --config --debug --errors --folder --format --help --keep-parts --local --lower --max-size --memory --merge-sbatch --min-count --no-warm --output --print-config --quiet --sbatch --setup --shards --submit --threads --tmp-dir --verbose --warm -h -o -q -t -v' ;;
         'bleu') words='--by --confidence --confidence-n --config --debug --effective-order --errors --force --format --help --input --json --lowercase --max-order --num-refs --paired-ar --paired-ar-n --paired-bs --paired-bs-n --print-config --quiet --score-only --seed --sentence-level --short --smooth-method --smooth-value --tabs --threads --tokenize --tokenizer-model --variable-refs --verbose --width -b -f -h -i -q -s -t -v -w' ;;
         'boost') words='--help -h calibrate cv eval export importance inspect predict train' ;;
-        'boost calibrate') words='--config --debug --delimiter --header --help --method --na --no-header --output --print-config --quiet --target --threads --verbose --weight -o -q -t -v' ;;
-        'boost cv') words='--algorithm --bins --categorical --class-weight --cluster --columns --config --debug --delimiter --early-stop --folds --goss --group --header --help --id --ignore --json --l1 --l2 --learning-rate --leaves --loss --lr --max-depth --min-gain --min-hessian --min-leaf --monotone --na --no-header --print-config --processes --quantile --quiet --rounds --rows --seed --shuffled --stratified --target --task --threads --valid-part --verbose --weight -a -k -l -n -q -t -v' ;;
+        'boost calibrate') words='--config --debug --delimiter --errors --header --help --method --na --no-header --output --print-config --quiet --target --threads --verbose --weight -o -q -t -v' ;;
+        'boost cv') words='--algorithm --bins --categorical --class-weight --cluster --columns --config --debug --delimiter --early-stop --errors --folds --goss --group --header --help --id --ignore --json --l1 --l2 --learning-rate --leaves --loss --lr --max-depth --min-gain --min-hessian --min-leaf --monotone --na --no-header --print-config --processes --quantile --quiet --rounds --rows --seed --shuffled --stratified --target --task --threads --valid-part --verbose --weight -a -k -l -n -q -t -v' ;;
         'boost eval') words='--config --debug --delimiter --errors --header --help --json --na --no-header --print-config --quiet --target --threads --threshold --verbose --weight -q -t -v' ;;
         'boost export') words='--config --debug --format --help --output --print-config --quiet --verbose -o -q -v' ;;
-        'boost importance') words='--by --config --debug --delimiter --header --help --json --na --no-header --plot --print-config --quiet --repeats --seed --target --threads --verbose --weight -q -t -v' ;;
+        'boost importance') words='--by --config --debug --delimiter --errors --header --help --json --na --no-header --plot --print-config --quiet --repeats --seed --target --threads --verbose --weight -q -t -v' ;;
         'boost inspect') words='--config --debug --depth --help --print-config --quiet --svg --tree --verbose -q -v' ;;
         'boost predict') words='--config --debug --delimiter --errors --header --help --id --leaf --na --no-header --output --print-config --proba --quiet --raw --threads --threshold --verbose -o -q -t -v' ;;
         'boost train') words='--algorithm --bins --categorical --checkpoint --checkpoint-every --class-weight --columns --config --debug --delimiter --early-stop --errors --goss --header --help --id --ignore --init-model --l1 --l2 --learning-rate --leaves --loss --lr --max-depth --min-gain --min-hessian --min-leaf --monotone --na --no-header --output --print-config --quantile --quiet --resume --rounds --rows --seed --target --task --threads --valid --valid-part --verbose --weight -a -l -n -o -q -t -v' ;;
@@ -178,15 +190,15 @@ _mlkit() {
         'ngram score') words='--below --by --config --debug --errors --help --print-config --quiet --threads --top --unk --verbose --versus -q -t -v' ;;
         'ngram train') words='--alpha --back-off --backoff-factor --cluster --config --counts --debug --discount --errors --heldout --help --interpolate --interpolate-unigrams --json --memory --min-count --no-interpolate-unigrams --order --output --print-config --processes --prune --prune-entropy --quiet --skip-symbols --smoothing --threads --tmp-dir --unk --verbose --vocab --vocab-size --weights -n -o -q -t -v' ;;
         'resample') words='--help -h over split under' ;;
-        'resample over') words='--config --debug --delimiter --header --help --no-header --output --print-config --quiet --ratio --seed --target --verbose -o -q -v' ;;
-        'resample split') words='--config --debug --delimiter --group --header --help --no-header --output --print-config --quiet --seed --stratify --test --test-output --verbose -o -q -v' ;;
-        'resample under') words='--config --debug --delimiter --header --help --no-header --output --print-config --quiet --ratio --seed --target --verbose -o -q -v' ;;
+        'resample over') words='--config --debug --delimiter --errors --header --help --na --no-header --output --print-config --quiet --ratio --seed --target --verbose -o -q -v' ;;
+        'resample split') words='--config --debug --delimiter --errors --group --header --help --na --no-header --output --print-config --quiet --seed --stratify --test --test-output --verbose -o -q -v' ;;
+        'resample under') words='--config --debug --delimiter --errors --header --help --na --no-header --output --print-config --quiet --ratio --seed --target --verbose -o -q -v' ;;
         'reweight') words='--help -h covariate label' ;;
-        'reweight covariate') words='--classifier --clip --column --config --debug --delimiter --header --help --ignore --na --no-header --output --print-config --quiet --seed --threads --toward --verbose -o -q -t -v' ;;
-        'reweight label') words='--column --config --debug --delimiter --header --help --model --na --no-header --output --print-config --quiet --threads --toward --valid --verbose -m -o -q -t -v' ;;
+        'reweight covariate') words='--classifier --clip --column --config --debug --delimiter --errors --header --help --ignore --na --no-header --output --print-config --quiet --seed --threads --toward --verbose -o -q -t -v' ;;
+        'reweight label') words='--column --config --debug --delimiter --errors --header --help --model --na --no-header --output --print-config --quiet --threads --toward --valid --verbose -m -o -q -t -v' ;;
         'score') words='--by --chrf-beta --chrf-char-order --chrf-eps-smoothing --chrf-lowercase --chrf-whitespace --chrf-word-order --confidence --confidence-n --config --debug --errors --force --format --help --input --json --lowercase --metrics --num-refs --paired-ar --paired-ar-n --paired-bs --paired-bs-n --print-config --quiet --score-only --seed --sentence-level --short --smooth-method --smooth-value --tabs --ter-asian-support --ter-case-sensitive --ter-no-punct --ter-normalized --threads --tokenize --tokenizer-model --variable-refs --verbose --width -b -f -h -i -m -q -s -t -v -w' ;;
         'stack') words='--help -h cv eval predict train' ;;
-        'stack cv') words='--categorical --class-weight --cluster --config --debug --delimiter --folds --group --header --help --id --ignore --inner-folds --json --l2 --models --na --no-header --print-config --processes --quiet --rounds --seed --shuffled --stratified --target --task --threads --verbose --weight -k -n -q -t -v' ;;
+        'stack cv') words='--categorical --class-weight --cluster --config --debug --delimiter --errors --folds --group --header --help --id --ignore --inner-folds --json --l2 --models --na --no-header --print-config --processes --quiet --rounds --seed --shuffled --stratified --target --task --threads --verbose --weight -k -n -q -t -v' ;;
         'stack eval') words='--config --debug --delimiter --errors --header --help --json --na --no-header --print-config --quiet --target --threads --threshold --verbose --weight -q -t -v' ;;
         'stack predict') words='--config --debug --delimiter --errors --header --help --id --leaf --na --no-header --output --print-config --proba --quiet --raw --threads --threshold --verbose -o -q -t -v' ;;
         'stack train') words='--categorical --class-weight --config --debug --delimiter --errors --header --help --id --ignore --inner-folds --l2 --models --na --no-header --output --print-config --quiet --rounds --seed --target --task --threads --verbose --weight -n -o -q -t -v' ;;

@@ -99,6 +99,7 @@ def _trainer(values: dict[str, Any], **run: Any) -> Callable[..., Any]:
         *(v[k] for k in ("target", "weight", "ignore", "id", "categorical", "task", "class_weight", "bins"))
     )
     if v["algorithm"] == "adaboost":
+        _refuse_what_is_gradients(v)
         depth = {} if v["max_depth"] is None else {"max_depth": v["max_depth"]}
         if choice.auto:
             raise UsageError(
@@ -127,6 +128,29 @@ def _trainer(values: dict[str, Any], **run: Any) -> Callable[..., Any]:
         train_gradient, columns=roles, settings=settings, loss=v["loss"], quantile=v["quantile"],
         find_rate=choice.finder(run.get("progress"), v.get("stop")), **run,
     )  # fmt: skip
+
+
+# options that AdaBoost has no use for
+_GRADIENT = (
+    "quantile", "valid", "valid_part", "early_stop", "init_model", "leaves", "min_leaf", "min_hessian", "l1", "l2",
+    "min_gain", "monotone", "rows", "columns", "goss", "checkpoint", "resume",
+)  # fmt: skip
+
+
+def _refuse_what_is_gradients(values: dict[str, Any]) -> None:
+    """Raise `UsageError` for options that AdaBoost would pass over in silence."""
+    from inspect import signature
+
+    from mlkit.errors import UsageError
+
+    usual = signature(train).parameters
+    given = [name for name in _GRADIENT if name in values and values[name] != usual[name].default]
+    if given:
+        names = ", ".join("--" + name.replace("_", "-") for name in given)
+        raise UsageError(
+            f"{names}: not for AdaBoost, which has --rounds, --learning-rate, --max-depth and --loss",
+            hint="--algorithm gradient has them",
+        )
 
 
 def _adaboost(roles: Any, settings: Any, run: dict[str, Any], table: Any, **more: Any) -> Any:
@@ -158,12 +182,15 @@ def train(
     """
     values = dict(locals())
     from mlkit.checkpoint import Checkpoints, StopSignals
+    from mlkit.errors import UsageError
     from mlkit.formats.streams import refuse_same_file
     from mlkit.formats.tables import read_table
     from mlkit.threads import thread_count
     from mlkit.trees import load_trees
 
-    refuse_same_file(output, [table])
+    refuse_same_file(output, [name for name in (table, valid, init_model) if name is not None])
+    if resume and checkpoint is None:
+        raise UsageError("--resume needs --checkpoint FILE")
     form = t.table_format(delimiter, header, na, errors)
     count = thread_count(threads)
     with out.progress("Training") as report, StopSignals() as stop:
@@ -193,7 +220,8 @@ def cv(
     rows: t.Rows = 1.0, columns: ColumnPart = 1.0, goss: Goss = False, class_weight: t.ClassWeight = None,
     weight: t.Weight = None, ignore: t.Ignore = None, id: t.Id = None, categorical: t.Categorical = None,
     delimiter: t.Delimiter = None, header: t.Header = None, na: t.Missing = None,
-    threads: options.Threads = None, seed: options.Seed = 1, cluster: options.Cluster = None,
+    errors: options.Errors = options.TextErrors.strict, threads: options.Threads = None, seed: options.Seed = 1,
+    cluster: options.Cluster = None,
     processes: options.Processes = None, json: options.Json = False,
 ) -> None:  # fmt: skip
     """Cross-validate: mean and spread of the metrics over folds.

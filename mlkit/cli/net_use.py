@@ -51,7 +51,7 @@ def predict(
     loaded = load_net(model)
     if proba and not loaded.classes:
         raise UsageError("--proba needs a classifier; this model predicts a number")
-    form = t.table_format(delimiter, header, na, errors)
+    form = t.format_for(loaded, t.table_format(delimiter, header, na, errors))
     blocks = _blocks(loaded.reads_text, table, form)
     rows = prediction_rows(
         loaded, blocks, proba=proba, keep=t.split(id), threshold=threshold, remark=out.warn
@@ -80,7 +80,7 @@ def evaluate(
     from mlkit.nets.report import evaluate_blocks
 
     loaded = load_net(model)
-    form = t.table_format(delimiter, header, na, errors)
+    form = t.format_for(loaded, t.table_format(delimiter, header, na, errors))
     blocks = _blocks(loaded.reads_text, table, form, out.warn)
     found = evaluate_blocks(loaded, blocks, target, weight, threshold, out.warn)
     if json:

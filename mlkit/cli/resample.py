@@ -37,7 +37,8 @@ def _balance(how: str, table: str, target: str, ratio: float, output: str, form:
 @app.command()
 def over(
     table: t.TableArgument, target: ClassColumn, output: options.Output = "-", ratio: Ratio = 1.0,
-    delimiter: t.Delimiter = None, header: t.Header = None, seed: options.Seed = 1,
+    delimiter: t.Delimiter = None, header: t.Header = None, na: t.Missing = None,
+    errors: options.Errors = options.TextErrors.strict, seed: options.Seed = 1,
 ) -> None:  # fmt: skip
     """Repeat rows of rare classes.
 
@@ -45,13 +46,14 @@ def over(
     Example:
       mlkit resample over train.csv --target species -o balanced.csv
     """
-    _balance("over", table, target, ratio, output, t.table_format(delimiter, header, None), seed)
+    _balance("over", table, target, ratio, output, t.table_format(delimiter, header, na, errors), seed)
 
 
 @app.command()
 def under(
     table: t.TableArgument, target: ClassColumn, output: options.Output = "-", ratio: Ratio = 1.0,
-    delimiter: t.Delimiter = None, header: t.Header = None, seed: options.Seed = 1,
+    delimiter: t.Delimiter = None, header: t.Header = None, na: t.Missing = None,
+    errors: options.Errors = options.TextErrors.strict, seed: options.Seed = 1,
 ) -> None:  # fmt: skip
     """Leave out rows of frequent classes.
 
@@ -59,7 +61,7 @@ def under(
     Example:
       mlkit resample under train.csv --target species -o balanced.csv
     """
-    _balance("under", table, target, ratio, output, t.table_format(delimiter, header, None), seed)
+    _balance("under", table, target, ratio, output, t.table_format(delimiter, header, na, errors), seed)
 
 
 @app.command()
@@ -73,7 +75,8 @@ def split(
     group: Annotated[
         str | None, typer.Option("--group", metavar="NAME", help="Keep rows with equal values together.")
     ] = None,
-    delimiter: t.Delimiter = None, header: t.Header = None, seed: options.Seed = 1,
+    delimiter: t.Delimiter = None, header: t.Header = None, na: t.Missing = None,
+    errors: options.Errors = options.TextErrors.strict, seed: options.Seed = 1,
 ) -> None:  # fmt: skip
     """Split a table in two at random.
 
@@ -90,7 +93,7 @@ def split(
     refuse_same_file(rest, [table])
     if output == rest:
         raise UsageError("-o and --test-output are the same file")
-    form = t.table_format(delimiter, header, None)
+    form = t.table_format(delimiter, header, na, errors)
     rows = read_table(table, form)
     second = split_rows(rows, part, column=stratify, group=group, seed=seed)
     write_table(output, rows.take(~second), delimiter=form.delimiter)

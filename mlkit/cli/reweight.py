@@ -25,7 +25,7 @@ def covariate(
     classifier: Annotated[str, typer.Option("--classifier", metavar="NAME", help="logistic or boost.")] = "logistic",
     clip: Annotated[float, typer.Option("--clip", metavar="X", help="Largest ratio.")] = 10.0,
     ignore: t.Ignore = None, delimiter: t.Delimiter = None, header: t.Header = None, na: t.Missing = None,
-    threads: options.Threads = None, seed: options.Seed = 1,
+    errors: options.Errors = options.TextErrors.strict, threads: options.Threads = None, seed: options.Seed = 1,
 ) -> None:  # fmt: skip
     """Weight every row by p_new(x) / p_old(x), the odds of a domain classifier.
 
@@ -41,7 +41,7 @@ def covariate(
     from mlkit.trees.reweight import covariate_weights
 
     refuse_same_file(output, [table, toward])
-    form = t.table_format(delimiter, header, na)
+    form = t.table_format(delimiter, header, na, errors)
     rows = read_table(table, form)
     found = covariate_weights(
         rows, read_table(toward, form), ignore=t.split(ignore), classifier=classifier, clip=clip, seed=seed,
@@ -62,7 +62,7 @@ def label(
         typer.Option("--valid", metavar="FILE", help="Rows with the truth, not trained on.", show_default=False),
     ],
     output: options.Output = "-", column: Name = "weight", delimiter: t.Delimiter = None, header: t.Header = None,
-    na: t.Missing = None, threads: options.Threads = None,
+    na: t.Missing = None, errors: options.Errors = options.TextErrors.strict, threads: options.Threads = None,
 ) -> None:  # fmt: skip
     """Weight every row by the new share of its class over the old.
 
@@ -80,9 +80,9 @@ def label(
     from mlkit.trees.target import known_classes
 
     refuse_same_file(output, [table, toward, valid, model])
-    form = t.table_format(delimiter, header, na)
-    rows = read_table(table, form)
     loaded = load_predictor(model)
+    form = t.format_for(loaded, t.table_format(delimiter, header, na, errors))
+    rows = read_table(table, form)
     found = label_weights(
         loaded, read_table(valid, form), read_table(toward, form), threads=thread_count(threads)
     )

@@ -78,7 +78,8 @@ def cv(
     rounds: t.Rounds = 100, l2: L2 = 1.0,
     task: t.Task = "auto", class_weight: t.ClassWeight = None, weight: t.Weight = None, ignore: t.Ignore = None,
     id: t.Id = None, categorical: t.Categorical = None, delimiter: t.Delimiter = None, header: t.Header = None,
-    na: t.Missing = None, threads: options.Threads = None, seed: options.Seed = 1, cluster: options.Cluster = None,
+    na: t.Missing = None, errors: options.Errors = options.TextErrors.strict, threads: options.Threads = None,
+    seed: options.Seed = 1, cluster: options.Cluster = None,
     processes: options.Processes = None, json: options.Json = False,
 ) -> None:  # fmt: skip
     """Cross-validate: mean and spread of the metrics over folds.

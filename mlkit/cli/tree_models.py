@@ -40,7 +40,7 @@ def run_folds(
     from mlkit.trees.validation import summarise
 
     if reader is None:
-        form = t.table_format(values["delimiter"], values["header"], values["na"])
+        form = t.table_format(values["delimiter"], values["header"], values["na"], values["errors"])
         reader = lambda path: partial(read_table, path, form)  # noqa: E731
     if roles is None:
         keys = ("target", "weight", "ignore", "id", "categorical", "task", "class_weight")
@@ -104,9 +104,9 @@ def add_model_commands(app: App, kind: str, *, trees: bool = True) -> None:
         from mlkit.trees.report import prediction_blocks
 
         refuse_same_file(output, [model, table])
-        form = t.table_format(delimiter, header, na, errors)
         what = "leaf" if leaf else "raw" if raw else "proba" if proba else "class"
         loaded = load(model)
+        form = t.format_for(loaded, t.table_format(delimiter, header, na, errors))
         blocks = prediction_blocks(
             loaded, table, form, what, keep=t.split(id), threshold=threshold, threads=thread_count(threads)
         )
@@ -134,8 +134,9 @@ def add_model_commands(app: App, kind: str, *, trees: bool = True) -> None:
         from mlkit.threads import thread_count
         from mlkit.trees.report import evaluate_table
 
-        form = t.table_format(delimiter, header, na, errors)
-        found = evaluate_table(load(model), table, form, target, weight, threshold, thread_count(threads))
+        loaded = load(model)
+        form = t.format_for(loaded, t.table_format(delimiter, header, na, errors))
+        found = evaluate_table(loaded, table, form, target, weight, threshold, thread_count(threads))
         if json:
             out.json("mlkit.eval", found, {"model": model, "table": table, "threshold": threshold})
             return

@@ -125,6 +125,14 @@ def table_format(
     )
 
 
+def format_for(model: Any, form: TableFormat) -> TableFormat:
+    """Return the format with the words for missing that the model was trained with."""
+    from dataclasses import replace
+
+    marks = (getattr(model, "settings", None) or {}).get("na", ())
+    return replace(form, missing=tuple(dict.fromkeys((*form.missing, *marks))))
+
+
 def columns(
     target: str, weight: str | None, ignore: str | None, ids: str | None, categorical: str | None, task: str,
     class_weight: str | None = None, bins: int = 255,

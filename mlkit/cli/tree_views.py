@@ -29,7 +29,8 @@ def add_view_commands(app: App, kind: str) -> None:
             str | None, typer.Option("--plot", metavar="FILE", help="Draw bars (.svg, .png, .txt).")
         ] = None,
         target: t.TargetOrModels = None, weight: t.Weight = None, delimiter: t.Delimiter = None,
-        header: t.Header = None, na: t.Missing = None, threads: options.Threads = None, seed: options.Seed = 1,
+        header: t.Header = None, na: t.Missing = None, errors: options.Errors = options.TextErrors.strict,
+        threads: options.Threads = None, seed: options.Seed = 1,
         json: options.Json = False,
     ) -> None:  # fmt: skip
         """Rank the columns."""
@@ -47,7 +48,7 @@ def add_view_commands(app: App, kind: str) -> None:
                 raise UsageError(
                     "permutation importance needs a table: mlkit boost importance MODEL TABLE --by permutation"
                 )
-            rows = read_table(table, t.table_format(delimiter, header, na))
+            rows = read_table(table, t.format_for(loaded, t.table_format(delimiter, header, na, errors)))
             truth = target_values(rows, target or loaded.target, loaded.classes)
             with out.progress("Shuffling") as report:
                 values = room.permutation_importance(
@@ -105,7 +106,8 @@ def add_view_commands(app: App, kind: str) -> None:
         model: t.ModelArgument, table: t.TableArgument, output: t.ModelOutput,
         method: Annotated[str, typer.Option("--method", metavar="NAME", help="sigmoid or isotonic.")] = "sigmoid",
         target: t.TargetOrModels = None, weight: t.Weight = None, delimiter: t.Delimiter = None,
-        header: t.Header = None, na: t.Missing = None, threads: options.Threads = None,
+        header: t.Header = None, na: t.Missing = None, errors: options.Errors = options.TextErrors.strict,
+        threads: options.Threads = None,
     ) -> None:  # fmt: skip
         """Calibrate a model."""
         from mlkit.formats.streams import refuse_same_file
@@ -115,10 +117,9 @@ def add_view_commands(app: App, kind: str) -> None:
         from mlkit.trees.report import calibrate_model
 
         refuse_same_file(output, [model, table])
-        rows = read_table(table, t.table_format(delimiter, header, na))
-        made, before, after = calibrate_model(
-            load_trees(model, kind), rows, method, target, weight, thread_count(threads)
-        )
+        loaded = load_trees(model, kind)
+        rows = read_table(table, t.format_for(loaded, t.table_format(delimiter, header, na, errors)))
+        made, before, after = calibrate_model(loaded, rows, method, target, weight, thread_count(threads))
         made.save(output)
         out.words(f"log loss {before:.6g} before, {after:.6g} after (on the same rows)")
 

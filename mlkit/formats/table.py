@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
 MISSING = ("", "NA", "NaN", "nan", "?", "null", "NULL")
 Numbers = NDArray[np.float64]
 _LOOK = 64
+_DAY = 86.4e9  # in microseconds
+_DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?Z?)?")
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+
+
+def is_number(text: str) -> bool:
+    """Say whether a text is a finite number as tables hold them."""
+    return _NUMBER.fullmatch(text) is not None
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,17 @@ class TableFormat:
             raise UsageError(f"a delimiter is one character, not {self.delimiter!r}")
 
 
+@dataclass
+class Whole:
+    """What was found out about a whole table and holds for parts of it: a fold must not judge by its own rows.
+
+    words: columns that are not all numbers. classes: those of target columns (none: numbers).
+    """
+
+    words: set[str] = field(default_factory=set)
+    classes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Table:
     """A part of a table, or all of it: named columns of equal length, and where its rows stand in the file."""
@@ -49,6 +69,7 @@ class Table:
     coded: dict[str, tuple[NDArray[np.int32], list[str]]] = field(
         default_factory=dict, repr=False, compare=False
     )
+    whole: Whole = field(default_factory=Whole, repr=False, compare=False)
 
     @property
     def names(self) -> list[str]:
@@ -59,6 +80,12 @@ class Table:
     def rows(self) -> int:
         """Return the number of rows."""
         return int(self.frame.height)
+
+    @property
+    def own_marks(self) -> dict[str, list[str]]:
+        """Return the words for missing that were said (--na) as a setting of a model: it knows them in prediction."""
+        marks = [mark for mark in self.missing if mark not in MISSING]
+        return {"na": marks} if marks else {}
 
     def line(self, row: int) -> int:
         """Return the line of the file (from 1) on which a row begins."""
@@ -74,8 +101,16 @@ class Table:
         if missing and self.absent is None:
             raise DataError(
                 f"missing column{'s' if len(missing) > 1 else ''} {', '.join(map(repr, missing))}",
-                path=self.path, hint=f"the table has {', '.join(self.names[:20])}",
+                path=self.path, hint=self._what_there_is(),
             )  # fmt: skip
+
+    def _what_there_is(self) -> str:
+        """Return the names of the columns, and what may be wrong with them."""
+        shown = ", ".join(self.names[:20]) + (", ..." if len(self.names) > 20 else "")
+        if self.names == [f"c{number}" for number in range(1, len(self.names) + 1)]:
+            return f"the table has {shown}; if its first line names them, say --header"
+        one = "; --delimiter says what separates columns" if len(self.names) == 1 else ""
+        return f"the table has {shown}{one}"
 
     def text(self, name: str) -> polars.Series:
         """Return a column as text, null where it is missing."""
@@ -96,10 +131,16 @@ class Table:
         series = self.frame[name]
         return series.cast(pl.String) if isinstance(series.dtype, (pl.Categorical, pl.Enum)) else series
 
+    def settle(self, names: Iterable[str]) -> None:
+        """Find out which columns hold words, for all parts that are taken from this table."""
+        self.whole.words.update(name for name in names if not self.is_numeric(name))
+
     def is_numeric(self, name: str) -> bool:
         """Say whether every field of a column is a number or missing (and at least one is a number)."""
         import polars as pl
 
+        if name in self.whole.words:
+            return False
         series = self.frame[name]
         if series.dtype != pl.String:
             return bool(series.dtype.is_numeric() or series.dtype.is_temporal())
@@ -122,22 +163,32 @@ class Table:
             raise self.fault("an infinite number", name, int(np.argmax(infinite)))
         return values
 
+    def holds_dates(self, name: str) -> bool:
+        """Say whether a column whose fields are numbers was written as dates."""
+        import polars as pl
+
+        series = self.frame[name]
+        if series.dtype != pl.String or name in self.whole.words:
+            return bool(series.dtype.is_temporal())
+        first = self.text(name).drop_nulls().head(1).to_list()
+        return bool(first) and _DATE.fullmatch(first[0]) is not None and self.is_numeric(name)
+
     def parsed(self, name: str) -> tuple[Numbers, int | None]:
-        """Return the numbers of a column, and the first row that holds something else."""
+        """Return the numbers of a column (dates: days since 1970), and the first row that holds something else."""
         import polars as pl
 
         if name in self.numeric:
             return self.numeric[name], None
         series = self._column(name)
         if series.dtype != pl.String:
-            if series.dtype.is_temporal():
-                series = series.to_physical()
-            values = series.cast(pl.Float64, strict=False)
+            values = days(series) if series.dtype.is_temporal() else series.cast(pl.Float64, strict=False)
         else:
             values = series.cast(pl.Float64, strict=False)
-            if values.null_count() > series.null_count():  # missing marks, blanks, or words
+            if values.null_count() > series.null_count():  # missing marks, blanks, dates, or words
                 text = self.text(name)
                 values = text.cast(pl.Float64, strict=False)
+                if values.null_count() > text.null_count() and (dates := days_of_text(text)) is not None:
+                    values = dates
                 if values.null_count() > text.null_count():
                     bad = values.is_null() & text.is_not_null()
                     return np.empty(0), int(bad.arg_true()[0])
@@ -189,12 +240,23 @@ class Table:
         return sorted(zip(names, found, strict=True), key=lambda pair: (-pair[1], pair[0]))
 
     def codes(self, name: str, categories: Sequence[str]) -> NDArray[np.int32]:
-        """Return the place of every field in `categories`, -1 for missing and for what is not among them."""
+        """Return the place of every field in `categories`, -1 for missing and for what is not among them.
+
+        A number is found however it is written: 1.0 is category 1 where no category is called 1.0.
+        """
         if name not in self.frame.columns and self.absent is not None:
-            return np.full(self.rows, -1, np.int32)
-        codes, names = self.coded_words(name)
+            codes, names = np.zeros(self.rows, np.int32), [str(self.absent)]
+        else:
+            codes, names = self.coded_words(name)
         places = {category: place for place, category in enumerate(categories)}
-        table = np.array([*(places.get(word, -1) for word in names), -1], np.int32)
+        by_value = {float(name): place for name, place in reversed(places.items()) if is_number(name)}
+
+        def place_of(word: str) -> int:
+            if word in places or not by_value or not is_number(word):
+                return places.get(word, -1)
+            return by_value.get(float(word), -1)
+
+        table = np.array([*map(place_of, names), -1], np.int32)
         found: NDArray[np.int32] = table[codes]  # -1 takes the last
         return found
 
@@ -209,11 +271,15 @@ class Table:
         if rows.dtype == np.bool_:
             rows = np.flatnonzero(rows)
         lines = self.lines if self.lines is not None else self.first_line + np.arange(self.rows)
-        return Table(self.frame[rows], self.path, self.first_line, lines[rows], self.missing, self.absent)
+        return Table(
+            self.frame[rows], self.path, self.first_line, lines[rows], self.missing, self.absent, whole=self.whole
+        )  # fmt: skip
 
     def columns_apart(self, names: Sequence[str], *, keep: bool = True) -> dict[str, Table]:
         """Return tables of one column each; unless `keep`, this one lets go of all its columns: memory falls by use."""
-        place = (self.path, self.first_line, self.lines, self.missing, self.absent, self.numeric, self.coded)
+        place = (
+            self.path, self.first_line, self.lines, self.missing, self.absent, self.numeric, self.coded, self.whole,
+        )  # fmt: skip
         parts = {name: Table(self.frame[name].to_frame(), *place) for name in names}
         if not keep:
             self.numeric.clear()
@@ -228,3 +294,30 @@ class Table:
 
         frame = self.frame.with_columns(pl.Series(name, values))
         return Table(frame, self.path, self.first_line, self.lines, self.missing, self.absent)
+
+
+def days(series: polars.Series) -> polars.Series:
+    """Return dates and times as days since 1970, durations and times of day as days, whatever their unit."""
+    import polars as pl
+
+    if series.dtype == pl.Duration:
+        return series.dt.total_microseconds().cast(pl.Float64) / _DAY
+    if series.dtype == pl.Time:
+        return series.to_physical().cast(pl.Float64) / (1000 * _DAY)
+    return series.cast(pl.Datetime("us")).dt.timestamp("us").cast(pl.Float64) / _DAY
+
+
+def days_of_text(text: polars.Series) -> polars.Series | None:
+    """Return dates such as 2024-02-29 and 2024-02-29T12:30:00 as days since 1970; None for any other text."""
+    import polars as pl
+
+    words = text.drop_nulls().unique().to_list()
+    if not words or not all(map(_DATE.fullmatch, words)):
+        return None
+    try:
+        found = (
+            np.array([word.removesuffix("Z") for word in words], "datetime64[us]").astype(np.float64) / _DAY
+        )
+    except ValueError:  # no such day
+        return None
+    return text.replace_strict(words, found, return_dtype=pl.Float64, default=None)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mlkit.errors import DataError
 from mlkit.formats.streams import PathLike, invalid_utf8
-from mlkit.formats.table import MISSING, Table, TableFormat
+from mlkit.formats.table import MISSING, Table, TableFormat, is_number
 
 if TYPE_CHECKING:
     import polars
@@ -30,8 +30,8 @@ def fill(stream: Any, size: int) -> bytes:
     return b"".join(parts)
 
 
-def whole_rows(data: bytes, stream: Any, block: int) -> Iterator[bytes]:
-    """Yield blocks that end with a row; a quoted newline does not end one."""
+def whole_rows(data: bytes, stream: Any, block: int, *, quotes: bool = True) -> Iterator[bytes]:
+    """Yield blocks that end with a row; with `quotes` a quoted newline does not end one."""
     while data:
         following = fill(stream, block)
         if not following:
@@ -40,7 +40,7 @@ def whole_rows(data: bytes, stream: Any, block: int) -> Iterator[bytes]:
         cut = len(data)
         while cut > 0:
             cut = data.rfind(b"\n", 0, cut)
-            if cut < 0 or data.count(b'"', 0, cut) % 2 == 0:
+            if cut < 0 or not quotes or data.count(b'"', 0, cut) % 2 == 0:
                 break
         if cut < 0:
             data += following
@@ -56,10 +56,13 @@ def csv_blocks(blocks: Iterator[bytes], name: str, form: TableFormat) -> Iterato
     line = 1
     any_rows = False
     for data in blocks:
-        if line == 1:
+        if not names:
             data = data.removeprefix(b"\xef\xbb\xbf")
+            if blank := len(data) - len(data.lstrip(b"\r\n")):  # lines before the header
+                line += data.count(b"\n", 0, blank)
+                data = data[blank:]
             delimiter = (form.delimiter or sniff_delimiter(data, name)).encode()
-            names, used = _header(data, delimiter, name, form)
+            names, used = _header(data, delimiter, name, line, form)
             if used:
                 line += data.count(b"\n", 0, used) or 1
                 data = data[used:]
@@ -83,7 +86,7 @@ def sniff_delimiter(data: bytes, path: PathLike) -> str:
     return best if counts[best] else ","
 
 
-def _header(data: bytes, delimiter: bytes, path: str, form: TableFormat) -> tuple[list[str], int]:
+def _header(data: bytes, delimiter: bytes, path: str, line: int, form: TableFormat) -> tuple[list[str], int]:
     """Return the names of the columns and the length of the header in bytes (0 without one)."""
     import csv
 
@@ -93,24 +96,33 @@ def _header(data: bytes, delimiter: bytes, path: str, form: TableFormat) -> tupl
     try:
         text = data[:end].decode("utf-8")
     except UnicodeDecodeError as error:
-        raise invalid_utf8(path, 1, error.start + 1) from None
+        raise invalid_utf8(path, line, error.start + 1) from None
+    if "\r" in text.rstrip("\r\n") and '"' not in text:
+        raise DataError(
+            "a carriage return alone does not end a line", path=path, line=line, hint="try: tr '\\r' '\\n' < FILE"
+        )  # fmt: skip
     try:
         record = next(csv.reader([text], delimiter=delimiter.decode(), strict=True), [])
     except csv.Error as error:
-        raise DataError(f"unreadable header ({error})", path=path, line=1) from None
+        raise DataError(f"unreadable header ({error})", path=path, line=line) from None
     fields = [part.strip() for part in record]
     missing = {*MISSING, *form.missing}
     has_header = form.header
     if has_header is None:
-        has_header = not any(part not in missing and _is_number(part) for part in fields)
+        has_header = not any(part not in missing and is_number(part) for part in fields)
     if not has_header:
         return [f"c{number}" for number in range(1, len(fields) + 1)], 0
     seen: dict[str, int] = {}
     for number, part in enumerate(fields, 1):
         if part in seen:
-            raise DataError(f"columns {seen[part]} and {number} are both named {part!r}", path=path, line=1)
+            raise DataError(
+                f"columns {seen[part]} and {number} are both named {part!r}", path=path, line=line
+            )
         if not part:
-            fields[number - 1] = part = f"c{number}"
+            part = f"c{number}"
+            while part in fields:
+                part += "_"
+            fields[number - 1] = part
         seen[part] = number
     return fields, end
 
@@ -124,14 +136,6 @@ def _record_end(data: bytes, start: int) -> int:
             return len(data)
         if data.count(b'"', start, end) % 2 == 0:
             return end
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _read_csv(
@@ -156,6 +160,7 @@ def _read_csv(
             return Table(_parse_csv(kept, names, delimiter), path, line, places, marks) if kept else None
         if form.errors == "replace":
             return _read_csv(data.decode("utf-8", "replace").encode(), names, delimiter, path, line, form)
+        _check_quotes(data, delimiter, path, line)
         raise DataError(f"unreadable: {str(error).splitlines()[0]}", path=path, line=line) from None
     return Table(frame, path, line, lines, marks)
 
@@ -192,6 +197,22 @@ def _check_utf8(data: bytes, path: str, lines: Any, line: int, form: TableFormat
             record.decode("utf-8")
         except UnicodeDecodeError as error:
             raise invalid_utf8(path, number, error.start + 1) from None
+
+
+def _check_quotes(data: bytes, delimiter: bytes, path: str, line: int) -> None:
+    """Raise `DataError` for the first quote inside a field that does not begin with one, or that goes on behind it."""
+    mark = re.escape(delimiter)
+    whole = rb'"(?:[^"]|"")*"'
+    fields = re.compile(rb'(?:%s|[^"%s\n]*)(?=%s|\r?\n|\Z)' % (whole, mark, mark))
+    place = 0
+    while place < len(data):
+        found = fields.match(data, place)
+        if found is None:
+            raise DataError(
+                "a quote inside a field", path=path, line=line + data.count(b"\n", 0, place),
+                hint='a field with quotes is written in quotes, each of its own doubled: "5"" pipe"',
+            )  # fmt: skip
+        place = found.end() + 1 + data.startswith(b"\r\n", found.end())
 
 
 def _check_records(
@@ -240,6 +261,8 @@ def _check_records(
         wrong = (fields != expected) & ~blank
         if wrong.any():
             row = int(np.argmax(wrong))
+            record = data[position + int(starts[row]) : position + int(stops[row])]
+            _check_quotes(record, delimiter, path, line + before + int(at[row]))
             noun = "field" if fields[row] == 1 else "fields"
             raise DataError(
                 f"{fields[row]} {noun}, expected {expected}", path=path, line=line + before + int(at[row]),

@@ -33,7 +33,8 @@ __all__ = [
 
 BLOCK = 1 << 22
 _COMPACT_BLOCK = 1 << 21
-_LIBSVM = re.compile(rb"^\s*[-+0-9.eE,]+(\s+qid:\d+)?(\s+\d+:[-+0-9.eEinfa]+)+\s*(#.*)?$")
+_LIBSVM = re.compile(rb"\s*[-+0-9.eE]+(\s+qid:\d+)?(\s+\d+:[-+0-9.eEinfa]+)*\s*(#.*)?")
+_LOOK = 20  # lines by which LibSVM is recognised
 _LABEL = "label"
 
 
@@ -58,8 +59,10 @@ def _read_compact(path: PathLike, form: TableFormat, as_text: Collection[str]) -
     first: Table | None = None
     for table in read_blocks(path, form, _COMPACT_BLOCK):
         if first is None:
+            if table.absent is not None:
+                return None  # LibSVM: blocks have different columns
             if any(dtype != "String" for dtype in map(str, table.frame.dtypes)):
-                return table  # not CSV: one block, typed already
+                return table  # Parquet: one block, typed already
             first = table
             for place, name in enumerate(table.names, 1):
                 text = name in as_text or str(place) in as_text
@@ -80,21 +83,19 @@ def _read_compact(path: PathLike, form: TableFormat, as_text: Collection[str]) -
 def read_blocks(
     path: PathLike, form: TableFormat = TableFormat(), block: int | None = BLOCK
 ) -> Iterator[Table]:
-    """Yield a table in blocks of about `block` bytes of whole rows (LibSVM and Parquet: one block)."""
+    """Yield a table in blocks of about `block` bytes of whole rows (Parquet: one block)."""
     name = display_name(path)
     with open_input(path) as stream:
         data = stream.read() if block is None else fill(stream, block)
         if not data.strip():
             raise DataError("the table is empty", path=name)
         kind = form.kind or _kind_of(data, path)
-        if kind != "csv":
-            data += stream.read()
-            yield _read_parquet(data, name, form) if kind == "parquet" else _read_libsvm(data, name, form)
+        if kind == "parquet":
+            yield _read_parquet(data + stream.read(), name, form)
             return
-        if block is None:
-            yield from csv_blocks(iter([data]), name, form)
-        else:
-            yield from csv_blocks(whole_rows(data, stream, block), name, form)
+        quotes = kind == "csv"
+        blocks = iter([data]) if block is None else whole_rows(data, stream, block, quotes=quotes)
+        yield from csv_blocks(blocks, name, form) if quotes else _libsvm_blocks(blocks, name, form)
 
 
 def write_table(path: PathLike, table: Table, *, delimiter: str | None = None) -> None:
@@ -117,14 +118,32 @@ def _kind_of(data: bytes, path: PathLike) -> str:
         return "parquet"
     if str(path).endswith((".libsvm", ".svm", ".svmlight")):
         return "libsvm"
-    head = data[: 1 << 16].split(b"\n", 2)[:2]
-    return (
-        "libsvm" if head[0].strip() and all(_LIBSVM.match(line) for line in head if line.strip()) else "csv"
-    )
+    lines = data[: 1 << 16].split(b"\n")
+    if len(lines) > 1:
+        lines.pop()  # it may have been cut
+    head = [line for line in lines[:_LOOK] if line.split(b"#", 1)[0].strip()]
+    pairs = any(b":" in line.split(b"#", 1)[0] for line in head)
+    return "libsvm" if pairs and all(map(_LIBSVM.fullmatch, head)) else "csv"
 
 
-def _read_libsvm(data: bytes, path: str, form: TableFormat) -> Table:
-    """Read `label index:value ...`; a column is named after its index in the file, so base 0 or 1 is all the same."""
+def _libsvm_blocks(blocks: Iterator[bytes], path: str, form: TableFormat) -> Iterator[Table]:
+    first = 1
+    empty = True
+    for data in blocks:
+        table = _read_libsvm(data, path, first, form)
+        first += data.count(b"\n")
+        if table is not None:
+            empty = False
+            yield table
+    if empty:
+        raise DataError("the table is empty", path=path)
+
+
+def _read_libsvm(data: bytes, path: str, first: int, form: TableFormat) -> Table | None:
+    """Read `label index:value ...`; a column is named after its index in the file, so base 0 or 1 is all the same.
+
+    Indices that are nowhere in these lines make no column: `Table.absent` stands for them.
+    """
     import polars as pl
 
     labels: list[float] = []
@@ -132,7 +151,7 @@ def _read_libsvm(data: bytes, path: str, form: TableFormat) -> Table:
     values: list[float] = []
     rows: list[int] = []
     lines: list[int] = []
-    for number, line in enumerate(data.split(b"\n"), 1):
+    for number, line in enumerate(data.split(b"\n"), first):
         parts = line.split(b"#", 1)[0].split()
         if not parts:
             continue
@@ -151,16 +170,19 @@ def _read_libsvm(data: bytes, path: str, form: TableFormat) -> Table:
             raise DataError("not a LibSVM row: label index:value ...", path=path, line=number) from None
         lines.append(number)
     if not lines:
-        raise DataError("the table is empty", path=path)
-    first, last = (min(indices), max(indices)) if indices else (1, 0)
-    if (last - first + 1) * len(lines) > 1 << 30:
+        return None
+    used, places = np.unique(np.array(indices, np.int64), return_inverse=True)
+    if len(used) * len(lines) > 1 << 30:
         raise DataError(
-            f"index {last}: a table of {last - first + 1:,} columns is too wide", path=path,
-            hint="mlkit trains on dense columns",
+            f"a table of {len(used):,} columns and {len(lines):,} rows is too wide", path=path,
+            hint="mlkit works on dense columns",
         )  # fmt: skip
-    dense = np.zeros((last - first + 1, len(lines)))
-    dense[np.array(indices, np.int64) - first, rows] = values
-    columns = {_LABEL: np.array(labels), **{f"f{first + k}": dense[k] for k in range(len(dense))}}
+    dense = np.zeros((len(used), len(lines)))
+    dense[places, rows] = values
+    label = np.array(labels)
+    if (np.rint(label) == label).all() and np.abs(label).max() < 1 << 53:
+        label = label.astype(np.int64)  # classes are called 0 and 1, not 0.0 and 1.0
+    columns = {_LABEL: label, **{f"f{index}": dense[k] for k, index in enumerate(used)}}
     return Table(
         pl.DataFrame(columns), path, 1, np.array(lines), (*MISSING, *form.missing), absent=0.0
     )  # fmt: skip

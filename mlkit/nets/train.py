@@ -41,6 +41,7 @@ from mlkit.trees.target import (
     read_target,
     read_weights,
     target_values,
+    words_among_numbers,
 )  # fmt: skip
 from mlkit.trees.train import Columns
 from mlkit.trees.validation import hold_out
@@ -103,6 +104,8 @@ def prepare(
     if before is not None:
         encoder = before.encoder
     else:
+        for words in words_among_numbers(kept, names, {*columns.categorical, text or ""}):
+            remark(words)
         encoder = fit_encoder(
             kept, names, categorical=columns.categorical, text=text, how=settings.categories,
             dim=settings.embedding_dim, min_count=settings.min_count,
@@ -191,7 +194,7 @@ def train_net(
         metrics |= {"best_epoch": history.best_epoch, "valid_loss": history.valid_losses[best - 1]}
     model = NetModel(
         ready.target.name, ready.target.classes, ready.encoder, trainer.network, ready.description, ready.scale,
-        _plain(asdict(settings)), metrics,
+        {**_plain(asdict(settings)), **table.own_marks}, metrics,
     )  # fmt: skip
     return model, history
 

@@ -32,6 +32,7 @@ from mlkit.trees import (
     train_linear,
 )  # fmt: skip
 from mlkit.trees.linear import Design, fit_weights
+from mlkit.trees.target import settle, words_among_numbers
 from mlkit.trees.train import read_parts
 
 Reals = NDArray[np.float64]
@@ -142,7 +143,10 @@ def train_stack(
     remark: Callable[[str], None] = lambda text: None,
 ) -> StackModel:
     """Train the members on all rows, and the final model on their out-of-fold predictions."""
-    target, weights, _ = read_parts(table, columns)
+    target, weights, names = read_parts(table, columns)
+    settle(table, target, names)
+    for text in words_among_numbers(table, names, columns.categorical):
+        remark(text)
     # folds must not guess the task again
     fixed = replace(columns, target=target.name, task=target.task)
     places = fold_places(target.values, settings.folds, settings.seed, stratified=bool(target.classes))
@@ -171,7 +175,13 @@ def train_stack(
         "rounds": settings.rounds,
         "l2": settings.l2,
     }
-    return StackModel(target.name, target.classes, tuple(members), final, described | {"seed": settings.seed})
+    return StackModel(
+        target.name,
+        target.classes,
+        tuple(members),
+        final,
+        described | {"seed": settings.seed, **table.own_marks},
+    )
 
 
 def member_trainer(

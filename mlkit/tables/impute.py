@@ -15,7 +15,7 @@ STRATEGIES = ("mean", "median", "mode", "constant", "delete")
 def fill_values(
     table: Table, strategy: str, columns: Sequence[str] | None = None, constant: str | None = None
 ) -> dict[str, str]:
-    """Return what to write into the gaps of every column; words are filled by their mode under mean and median.
+    """Return what to write into the gaps of every column; words and dates take their mode under mean and median.
 
     Raises `DataError` for a column without any value, where there is nothing to learn from.
     """
@@ -32,10 +32,11 @@ def fill_values(
         if constant is not None:
             found[name] = constant
             continue
-        counts = table.counts(name) if strategy == "mode" or not table.is_numeric(name) else []
+        numeric = strategy != "mode" and table.is_numeric(name) and not table.holds_dates(name)
+        counts = [] if numeric else table.counts(name)
         if counts:
             found[name] = counts[0][0]
-        elif strategy != "mode" and table.is_numeric(name):
+        elif numeric:
             values = table.numbers(name)
             known = values[~np.isnan(values)]
             found[name] = repr(float(known.mean() if strategy == "mean" else np.median(known)))

@@ -15,11 +15,11 @@ class ColumnInfo:
     """One column: its kind, missing and distinct values, and its range or its most frequent value."""
 
     name: str
-    kind: str  # number, category, empty
+    kind: str  # number, date, category, empty
     missing: int
     distinct: int
-    low: float | None = None
-    high: float | None = None
+    low: float | str | None = None
+    high: float | str | None = None
     mean: float | None = None
     top: str | None = None
     top_count: int | None = None
@@ -32,10 +32,12 @@ def describe_columns(table: Table) -> Iterator[ColumnInfo]:
             values = table.numbers(name)
             known = values[~np.isnan(values)]
             table.forget(name)
-            yield ColumnInfo(
-                name, "number", len(values) - len(known), len(np.unique(known)), float(known.min()),
-                float(known.max()), float(known.mean()),
-            )  # fmt: skip
+            gaps, distinct = len(values) - len(known), len(np.unique(known))
+            low, high, mean = float(known.min()), float(known.max()), float(known.mean())
+            if table.holds_dates(name):
+                yield ColumnInfo(name, "date", gaps, distinct, _date(low), _date(high))
+            else:
+                yield ColumnInfo(name, "number", gaps, distinct, low, high, mean)
             continue
         counts = table.counts(name)
         missing = table.rows - sum(count for _, count in counts)
@@ -43,3 +45,9 @@ def describe_columns(table: Table) -> Iterator[ColumnInfo]:
             yield ColumnInfo(name, "category", missing, len(counts), top=counts[0][0], top_count=counts[0][1])
         else:
             yield ColumnInfo(name, "empty", missing, 0)
+
+
+def _date(days: float) -> str:
+    """Return days since 1970 as a date, with the time where there is one."""
+    moment = np.datetime64(0, "s") + np.timedelta64(round(days * 86400), "s")
+    return str(moment).removesuffix("T00:00:00")

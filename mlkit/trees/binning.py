@@ -18,6 +18,7 @@ from mlkit.trees import kernels_bins
 MISSING = 255
 MOST_CATEGORIES = 254
 SAMPLE = 200_000
+_ONE_VALUE, _ALL_MISSING = "one value", "nothing but missing values"
 Bins = NDArray[np.uint8]
 Numbers = NDArray[np.float64]
 
@@ -138,6 +139,8 @@ def fit_encoder(
     apart = table.columns_apart(names, keep=keep)
     bins = np.empty((rows, len(names)), np.uint8)
 
+    useless: dict[str, list[str]] = {_ONE_VALUE: [], _ALL_MISSING: []}
+
     def fit(place: int) -> tuple[Feature | None, str]:
         name = names[place]
         column = apart.pop(name)
@@ -154,12 +157,16 @@ def fit_encoder(
         missing = bool(np.isnan(values).any())
         edges = find_edges(values if sample is None else values[sample], max_bins - missing)
         if len(edges) == 0 and not missing:
-            return None, f"column {name!r} holds one value and is left out"
+            return None, _ONE_VALUE
         return Feature(name, False, edges, (), missing), ""
 
     fitted = list(map_chunks(fit, range(len(names)), threads))
     features = [feature for feature, _ in fitted]
-    remarks = [remark for _, remark in fitted if remark]
+    remarks = [remark for feature, remark in fitted if feature is not None and remark]
+    for name, (feature, why) in zip(names, fitted, strict=True):
+        if feature is None:
+            useless[why].append(name)
+    remarks = [_left_out(columns, why) for why, columns in useless.items() if columns] + remarks
     if not any(features):
         raise DataError("no column can be learnt from: " + "; ".join(remarks), path=table.path)
     if not all(features):
@@ -167,10 +174,18 @@ def fit_encoder(
     return Encoder(tuple(feature for feature in features if feature is not None)), bins, remarks
 
 
+def _left_out(columns: Sequence[str], why: str) -> str:
+    """Return one remark for all columns that are left out for the same reason."""
+    if len(columns) == 1:
+        return f"column {columns[0]!r} holds {why} and is left out"
+    shown = ", ".join(map(repr, columns[:5])) + (", ..." if len(columns) > 5 else "")
+    return f"{len(columns):,} columns hold {why} and are left out: {shown}"
+
+
 def _fit_categories(table: Table, name: str) -> tuple[Feature | None, str]:
     counts = table.counts(name)
     if not counts:
-        return None, f"column {name!r} holds nothing but missing values and is left out"
+        return None, _ALL_MISSING
     remark = ""
     if len(counts) > MOST_CATEGORIES:
         remark = (
@@ -180,7 +195,7 @@ def _fit_categories(table: Table, name: str) -> tuple[Feature | None, str]:
     kept = tuple(category for category, _ in counts[:MOST_CATEGORIES])
     missing = sum(count for _, count in counts[: len(kept)]) < table.rows
     if len(kept) == 1 and not missing:
-        return None, f"column {name!r} holds one value and is left out"
+        return None, _ONE_VALUE
     return Feature(name, True, np.empty(0), kept, missing), remark
 
 

@@ -48,7 +48,7 @@ class GradientSettings:
     category_smooth: float = 10.0
     category_l2: float = 10.0
     category_most: int = 32
-    category_group: int = 100
+    category_group: int = 100  # rows of a group of categories; in tables below 1,000 rows a tenth of them
     one_hot: int = 4
     early_stop: int = 0
     seed: int = 1
@@ -133,7 +133,7 @@ class Workspace:
         self.params = np.array(
             [
                 s.l1, s.l2, s.min_gain, s.min_leaf, s.min_hessian, s.max_depth, s.category_smooth, s.category_l2,
-                s.category_most, s.category_group, s.one_hot, PART_SIZE,
+                s.category_most, min(s.category_group, max(rows // 10, 1)), s.one_hot, PART_SIZE,
             ]
         )  # fmt: skip
 
@@ -261,6 +261,13 @@ class Booster:
         self.scores = np.repeat(self.start[:, None], count, axis=1)
         self.held_scores = np.repeat(self.start[:, None], 0 if held is None else len(held.bins), axis=1)
         self.before = before
+        # a continued model draws on where the earlier one stopped
+        self.earlier = 0 if before is None else len(before) // loss.outputs
+        if settings.monotone and any(settings.monotone.values()) and loss.percentile is not None:
+            raise UsageError(
+                f"loss {loss.name!r} cannot keep monotone constraints: its leaves are renewed one by one",
+                hint="losses squared, poisson, gamma and logistic can",
+            )
         if before is not None:
             self.scores += before.sums(bins, loss.outputs, threads).T
             if held is not None:
@@ -270,6 +277,7 @@ class Booster:
         self.trees: list[Tree] = []
         self.held_losses: list[float] = []
         self.round = 0
+        self.finished = False  # nothing is left to split
         together = min(threads, loss.outputs)
         self.workspaces = [self.grower.workspace(count) for _ in range(together)]
         self.pool = ThreadPoolExecutor(threads) if threads > 1 else None
@@ -298,6 +306,7 @@ class Booster:
         else:
             made = [self._tree(k, self.workspaces[0], rows, inside, active, self.pool) for k in outputs]
         if not any(split for _, split in made):
+            self.finished = True
             return False
         self.trees += [tree for tree, _ in made]
         self.round += 1
@@ -374,13 +383,13 @@ class Booster:
             )
 
     def _random(self, purpose: int) -> np.random.Generator:
-        return np.random.default_rng((self.settings.seed, self.round, purpose))
+        return np.random.default_rng((self.settings.seed, self.earlier + self.round, purpose))
 
     def _sample(self) -> tuple[Rows, NDArray[np.bool_] | None]:
         """Choose the rows of a round: all, a part at random, or by gradient (GOSS, Ke et al. 2017)."""
         settings = self.settings
         count = len(self.target)
-        if settings.goss and self.round >= 1 / settings.learning_rate:
+        if settings.goss and self.earlier + self.round >= 1 / settings.learning_rate:
             weight = np.abs(self.pairs[:, :, 0] * self.pairs[:, :, 1]).sum(axis=0)
             top = max(1, int(settings.goss_top * count))
             other = max(1, int(settings.goss_other * count))
@@ -419,9 +428,12 @@ class Booster:
             rounds = 1
         joined = join_trees(trees)
         if self.before is not None:
-            rounds += len(self.before) // self.loss.outputs
+            rounds += self.earlier
             joined = append_trees(self.before, joined)
-        train_loss = self.loss.value(self.scores, self.target, self.weights)
+        scores = self.scores
+        if len(trees) < len(self.trees):  # those of the rounds that are kept
+            scores = joined.sums(self.bins, self.loss.outputs, self.threads).T + self.start[:, None]
+        train_loss = self.loss.value(scores, self.target, self.weights)
         return Boosted(self.start, joined, rounds, train_loss, tuple(self.held_losses))
 
     # checkpoints

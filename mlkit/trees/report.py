@@ -16,7 +16,7 @@ from mlkit.progress import Progress, silent
 from mlkit.trees.calibration import fit_calibration
 from mlkit.trees.evaluation import evaluate, predicted_classes
 from mlkit.trees.model import Predictor, TreeModel
-from mlkit.trees.target import read_weights, target_values
+from mlkit.trees.target import read_weights, settle, target_values
 from mlkit.trees.validation import cross_validate, fold_places
 
 if TYPE_CHECKING:
@@ -101,10 +101,11 @@ class Folds:
     stratified: bool = True
 
     def plan(self, table: Table) -> tuple[NDArray[np.int64], Reals | None]:
-        """Return the fold of every row, and the rows' weights."""
+        """Return the fold of every row, and the rows' weights; the table's parts have its classes from here on."""
         from mlkit.trees.train import read_parts
 
-        target, weights, _ = read_parts(table, self.columns)
+        target, weights, names = read_parts(table, self.columns)
+        settle(table, target, names)
         groups = None
         if self.group is not None:
             table.require([self.group])

@@ -49,7 +49,7 @@ def covariate_weights(
     seed: int = 1,
     threads: int = 1,
 ) -> CovariateWeights:
-    """Return p_toward(x) / p_table(x) for every row of `table`, clipped at `clip` times its mean.
+    """Return p_toward(x) / p_table(x) for every row of `table`, clipped at `clip` and scaled to a mean of 1.
 
     Only columns that both tables have are used. Every row is judged by a classifier that has not seen it.
     """
@@ -62,6 +62,7 @@ def covariate_weights(
         raise DataError("the tables have no column in common", path=toward.path)
     domain = np.repeat(["here", "there"], [table.rows, toward.rows])
     both = join_rows(table, toward, shared).with_column(DOMAIN, domain)
+    both.settle(shared)
     label = (domain == "there").astype(np.float64)
     places = fold_places(label, folds, seed, stratified=True)
     columns = Columns(DOMAIN, task="classification")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlkit.errors import DataError, UsageError
+from mlkit.formats.table import is_number
 from mlkit.formats.tables import Table
 
 Reals = NDArray[np.float64]
 MOST_CLASSES = 20  # whole numbers with at most so many values are taken for classes
+_COMMAS = re.compile(r"[-+]?\d+([.,]\d+)*")
 TASKS = ("auto", "classification", "regression")
 
 
@@ -43,10 +46,14 @@ def column_named(table: Table, spec: str) -> str:
 def read_target(table: Table, name: str, task: str = "auto") -> Target:
     """Return the target column: words, two values or at most 20 whole numbers are classes, else numbers.
 
-    Raises `DataError` for a missing value (with its line) and for a target with one value.
+    A part of a table has the classes of the whole, if `settle` was told of it. Raises `DataError` for a missing value
+    (with its line) and for a target with one value.
     """
     if task not in TASKS:
         raise UsageError(f"the task is one of {', '.join(TASKS)}, not {task!r}")
+    settled = table.whole.classes.get(name)
+    if settled is not None and (task == "auto" or bool(settled) == (task == "classification")):
+        return Target(name, settled, target_values(table, name, settled))
     numeric = table.is_numeric(name)
     values = table.numbers(name) if numeric else np.empty(0)
     if task == "auto":
@@ -67,6 +74,12 @@ def read_target(table: Table, name: str, task: str = "auto") -> Target:
             hint="a number is learnt with --task regression",
         )  # fmt: skip
     return Target(name, classes, known_classes(table, name, classes))
+
+
+def settle(table: Table, target: Target, names: Collection[str]) -> None:
+    """Let parts of the table take classes and kinds of columns from it, not from their own rows."""
+    table.whole.classes[target.name] = target.classes
+    table.settle(names)
 
 
 def known_classes(table: Table, name: str, classes: Sequence[str]) -> Reals:
@@ -115,6 +128,7 @@ def read_weights(table: Table, name: str | None) -> Reals | None:
     """Return the column of weights, or None; a missing or negative weight raises `DataError` with its line."""
     if name is None:
         return None
+    table.require([name])
     weights = table.numbers(name)
     wrong = ~(weights >= 0)
     if wrong.any():
@@ -158,3 +172,23 @@ def input_columns(table: Table, target: str, weight: str | None, ignore: Collect
     if not names:
         raise DataError("no column is left to learn from", path=table.path)
     return names
+
+
+def words_among_numbers(table: Table, names: Collection[str], categorical: Collection[str]) -> Iterator[str]:
+    """Yield a remark for every column that was perhaps meant to hold numbers, but is taken for categories."""
+    for name in names:
+        if name in categorical or table.is_numeric(name):
+            continue
+        codes, words = table.coded_words(name)
+        counts = np.bincount(codes[codes >= 0], minlength=len(words))
+        strange = np.array([not is_number(word) for word in words], np.bool_)
+        few, total = int(counts[strange].sum()), int(counts.sum())
+        if 0 < few <= total / 10:
+            place = int(np.flatnonzero(strange)[0])
+            word, line = words[place], table.line(int(np.argmax(codes == place)))
+            yield (
+                f"column {name!r} is used as categories: {few:,} of its {total:,} values are no numbers, such as "
+                f"{word[:30]!r} in line {line}; --na {word[:30]} makes it missing"
+            )
+        elif few and all(map(_COMMAS.fullmatch, words)):
+            yield f"column {name!r} is used as categories: its numbers are written with commas, such as {words[0]!r}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -19,6 +20,7 @@ from mlkit.sweep import FindRate, Point, Sweep
 from mlkit.threads import map_chunks
 from mlkit.trees.adaboost import AdaBoostSettings, fit_r2, fit_samme
 from mlkit.trees.binning import Bins, Encoder, fit_encoder
+from mlkit.trees.ensemble import Trees
 from mlkit.trees.evaluation import evaluate
 from mlkit.trees.forest import (
     ForestJob,
@@ -41,6 +43,7 @@ from mlkit.trees.target import (
     read_target,
     read_weights,
     target_values,
+    words_among_numbers,
 )  # fmt: skip
 from mlkit.trees.validation import hold_out
 
@@ -83,6 +86,8 @@ def prepare(
 ) -> Prepared:
     """Read target and weights, choose the bins, bin the rows; unless `keep`, the table is used up by it."""
     target, weights, names = read_parts(table, columns)
+    for text in words_among_numbers(table, names, columns.categorical):
+        remark(text)
     encoder, bins, remarks = fit_encoder(
         table, names, categorical=columns.categorical, max_bins=columns.max_bins, threads=threads, keep=keep,
     )  # fmt: skip
@@ -148,6 +153,10 @@ def train_gradient(
     names = set(table.names)
     if before is not None:
         ready = _prepare_again(table, columns, before, threads)
+        if loss not in (None, before.loss):
+            raise UsageError(
+                f"--init-model was trained with loss {before.loss!r}, which goes on; not {loss!r}"
+            )
         loss = before.loss
         quantile = before.quantile
     else:
@@ -170,22 +179,40 @@ def train_gradient(
         rate = find_rate(Sweep(partial(_sweep, fresh, settings), *RATES))
         settings = replace(settings, learning_rate=rate)
     booster = fresh(settings)
-    described = _settings_of(settings, columns) | {"loss": name, "rows": len(training.bins)}
-    if resume and checkpoint is not None and checkpoint.path is not None:
-        booster.restore(*load_checkpoint(checkpoint.path, "boost train", described))
+    described = _settings_of(settings, columns, table) | {"loss": name, "rows": len(training.bins)}
+    identity = described | {"input": _fingerprint(training, earlier[1])}
+    if resume and checkpoint is not None and checkpoint.path is not None and checkpoint.path.exists():
+        booster.restore(*load_checkpoint(checkpoint.path, "boost train", identity))
 
     def after_round(current: Booster) -> None:
         if checkpoint is not None and checkpoint.due():
-            checkpoint.save("boost train", described, *current.state())
+            checkpoint.save("boost train", identity, *current.state())
 
     made = fit_gradient(booster, progress, after_round)
+    if booster.finished:
+        remark(
+            f"nothing more to split after {len(booster.trees) // objective.outputs} of {settings.rounds} rounds: "
+            f"see --min-leaf ({settings.min_leaf}) and --min-gain ({settings.min_gain:g}); "
+            f"{len(training.bins):,} rows"
+        )
     metrics: dict[str, Any] = {"train_loss": made.train_loss, "rounds": made.rounds}
     if made.held_losses:
-        metrics |= {"valid_loss": min(made.held_losses), "valid_rows": 0 if held is None else len(held.bins)}
+        kept = min(made.held_losses) if settings.early_stop else made.held_losses[-1]
+        metrics |= {"valid_loss": kept, "valid_rows": 0 if held is None else len(held.bins)}
     return TreeModel(
         "boost", "gradient", ready.target.name, ready.target.classes, ready.encoder, made.trees, name, quantile,
         made.start, np.zeros(0), described, metrics,
     )  # fmt: skip
+
+
+def _fingerprint(ready: Prepared, before: Trees | None) -> int:
+    """Return a checksum of what is trained on: a checkpoint of other rows is refused."""
+    mark = zlib.crc32(np.ascontiguousarray(ready.bins).data)
+    mark = zlib.crc32(np.ascontiguousarray(ready.target.values).view(np.uint8).data, mark)
+    for array in (ready.weights, None if before is None else before.value):
+        if array is not None:
+            mark = zlib.crc32(np.ascontiguousarray(array).view(np.uint8).data, mark)
+    return mark
 
 
 def _sweep(
@@ -268,7 +295,7 @@ def train_adaboost(
     metrics = {"rounds": len(made.trees), "last_error": made.errors[-1]}
     return TreeModel(
         "boost", "adaboost", target.name, target.classes, encoder, made.trees, weights=made.weights,
-        settings=_settings_of(settings, columns), metrics=metrics,
+        settings=_settings_of(settings, columns, table), metrics=metrics,
     )  # fmt: skip
 
 
@@ -299,7 +326,7 @@ def train_bag(
     metrics: dict[str, Any] = {"trees": len(forest.trees), "nodes": len(forest.trees.left)}
     model = TreeModel(
         "bag", "bag", target.name, target.classes, encoder, forest.trees,
-        settings=_settings_of(settings, columns), metrics=metrics,
+        settings=_settings_of(settings, columns, table), metrics=metrics,
     )  # fmt: skip
     if forest.out_of_bag is None:
         return model
@@ -363,7 +390,7 @@ def train_linear_bag(
         fitted.append(beta)
         progress(Report("fitting", len(fitted), settings.rounds, "models"))
     return LinearModel(
-        target.name, target.classes, design, np.stack(fitted), "bag", _settings_of(settings, columns)
+        target.name, target.classes, design, np.stack(fitted), "bag", _settings_of(settings, columns, table)
     )
 
 
@@ -372,7 +399,7 @@ def train_linear(table: Table, columns: Columns, l2: float = 1.0, kind: str = "s
     target, weights, names = read_parts(table, columns)
     design = fit_design(table, names)
     beta = fit_weights(design.matrix(table), target.values, len(target.classes), weights, l2)
-    return LinearModel(target.name, target.classes, design, beta[None], kind, {"l2": l2})
+    return LinearModel(target.name, target.classes, design, beta[None], kind, {"l2": l2, **table.own_marks})
 
 
 def load_bag(path: PathLike) -> TreeModel | LinearModel:
@@ -389,7 +416,7 @@ def load_predictor(path: PathLike, kinds: tuple[str, ...] = ("bag", "boost")) ->
     return made.from_parts(header["_kind"], header, tensors, path)
 
 
-def _settings_of(settings: Any, columns: Columns) -> dict[str, Any]:
+def _settings_of(settings: Any, columns: Columns, table: Table) -> dict[str, Any]:
     described: Mapping[str, Any] = {
         name: dict(value) if isinstance(value, Mapping) else value for name, value in asdict(settings).items()
     }
@@ -398,4 +425,5 @@ def _settings_of(settings: Any, columns: Columns) -> dict[str, Any]:
         "weight": columns.weight,
         "class_weight": columns.class_weight,
         "max_bins": columns.max_bins,
+        **table.own_marks,
     }

@@ -223,3 +223,77 @@ def test_random_bytes_are_read_or_refused(tmp_path: Path, data: bytes) -> None:
             table.counts(name)
     except MlkitError:
         pass
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["0\n1 2:1 # a: note\n0 3:2\n1 2:1 3:4\n", "\n# made by hand\n0\n1 2:1\n0 3:2\n1 2:1 3:4"],
+)
+def test_libsvm_is_recognised_and_streamed(tmp_path: Path, content: str) -> None:
+    path = written(tmp_path / "t.txt", content)
+    whole = read_table(path, as_text=["label"])
+    assert whole.names == ["label", "f2", "f3"]
+    assert whole.values("label") == ["0", "1", "0", "1"]
+    blocks = list(read_blocks(path, TableFormat("libsvm"), block=5))
+    assert len(blocks) > 1
+    for name in whole.names:
+        found = [value for block in blocks for value in block.numbers(name).tolist()]
+        assert found == whole.numbers(name).tolist(), name
+    assert [block.line(k) for block in blocks for k in range(block.rows)] == [whole.line(k) for k in range(4)]
+    assert blocks[0].codes("f3", ["2", "0"]).tolist()[0] == 1, "what is not written is category 0"
+
+
+def test_libsvm_of_high_indices_needs_room_for_those_that_are_there(tmp_path: Path) -> None:
+    table = read_table(written(tmp_path / "t.svm", "1 1:2 2000000000:3\n0 1:2\n"))
+    assert table.names == ["label", "f1", "f2000000000"]
+
+
+def test_lines_before_the_header_are_passed_over(tmp_path: Path) -> None:
+    for block in (None, 12):
+        (table, *_) = read_blocks(written(tmp_path / "t.csv", "\n\r\na,b\n1,2\n"), block=block)
+        assert (table.names, table.values("b"), table.line(0)) == (["a", "b"], ["2"], 4)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a,b\r1,2\r", ":1: a carriage return alone does not end a line"),
+        ('a,b\nx,1\n5" pipe,6" pipe\n', ":3: a quote inside a field"),
+        ('a,b\n"x\ny",1\n1, "u, v"\n', ":4: a quote inside a field"),
+        ('a,b\n"x" y,1\n', ":2: a quote inside a field"),
+    ],
+)
+def test_what_is_not_rfc_4180_is_said_in_words(tmp_path: Path, content: str, message: str) -> None:
+    with pytest.raises(DataError, match=message) as found:
+        read_table(written(tmp_path / "t.csv", content))
+    assert found.value.hint
+
+
+def test_columns_without_a_name_get_one_that_is_free(tmp_path: Path) -> None:
+    assert read_table(written(tmp_path / "t.csv", "c2,,y\n1,2,u\n")).names == ["c2", "c2_", "y"]
+
+
+def test_a_category_that_is_a_number_is_found_however_it_is_written(tmp_path: Path) -> None:
+    table = read_table(written(tmp_path / "t.csv", "a\n1.0\n01\n1e0\n2\nx\nNA\n1_0\n"))
+    assert table.codes("a", ["2", "1", "10"]).tolist() == [1, 1, 1, 0, -1, -1, -1]
+    assert table.codes("a", ["1", "1.0", "x"]).tolist() == [1, 0, 0, -1, 2, -1, -1]
+
+
+def test_missing_columns_come_with_what_may_be_wrong(tmp_path: Path) -> None:
+    for content, words in (
+        ("2019,y\n1,2\n", "--header"),
+        ("a b\n1 2\n", "--delimiter"),
+        ("a,b\n1,2\n", "a, b"),
+    ):
+        with pytest.raises(DataError) as found:
+            read_table(written(tmp_path / "t.csv", content)).require(["z"])
+        assert words in str(found.value.hint)
+
+
+def test_parts_know_what_the_whole_table_is(tmp_path: Path) -> None:
+    table = read_table(written(tmp_path / "t.csv", "a,b\n1,2\nword,3\n4,5\n"))
+    part = table.take(np.array([0, 2]))
+    assert part.is_numeric("a")
+    table.settle(table.names)
+    assert [part.is_numeric(name) for name in "ab"] == [False, True]
+    assert part.columns_apart(["a"])["a"].counts("a") == [("1", 1), ("4", 1)]
