@@ -6,8 +6,7 @@ when they are first named (PEP 562), so ``import mlkit`` itself loads nothing he
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from types import ModuleType
 
 from mlkit.version import __version__
 
@@ -30,8 +29,10 @@ ROOMS = (
 __all__ = ["ROOMS", "__version__"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> ModuleType:
     if name in ROOMS:
+        import importlib
+
         return importlib.import_module(f"mlkit.{name}")
     raise AttributeError(f"module 'mlkit' has no attribute {name!r}")
 

@@ -14,6 +14,8 @@ from mlkit.errors import MlkitError, Stopped, system_message
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run mlkit and exit: 0 done, 1 bad data or system, 2 usage, 128 + N for a signal N."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # so far, see __main__
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGUSR1, _stop)
     try:

@@ -243,6 +243,31 @@ def test_a_signal_while_the_command_is_imported(number: int) -> None:
     assert done.stderr == b""
 
 
+INTERRUPTED_IMPORT = """
+import os, signal, sys
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "mlkit.cli":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+import mlkit.__main__
+print(signal.getsignal(signal.SIGINT) == signal.SIG_IGN)
+"""
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_an_interrupt_before_the_command_line_is_there(ignored: bool) -> None:
+    handler = signal.SIG_IGN if ignored else signal.SIG_DFL
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_IMPORT],
+        capture_output=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, handler),
+    )
+    assert done.returncode == (0 if ignored else -signal.SIGINT)
+    assert done.stdout == (b"True\n" if ignored else b"")
+    assert done.stderr == b""
+
+
 def test_kill_9_leaves_a_usable_checkpoint(
     training: subprocess.Popen[bytes], tmp_path: Path, text: Path
 ) -> None:
