@@ -55,4 +55,4 @@ def impute(
     gone = (names or rows.names) if strategy == "delete" else []
     made, count = fill(rows, values, delete=gone, indicators=indicators)
     write_table(output, made, delimiter=form.delimiter)
-    out.words(f"{count} rows deleted" if gone else f"{count} values filled")
+    out.words(f"{count:,} rows deleted" if gone else f"{count:,} values filled")

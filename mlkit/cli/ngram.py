@@ -191,8 +191,8 @@ def train(
             found = run(output, settings, texts=texts, counts=files, heldout=heldout or [], progress=report)
     for warning in found.warnings:
         out.warn(warning)
-    sizes = ", ".join(f"{size} {k}-grams" for k, size in enumerate(found.kept, 1))
-    out.words(f"{sizes} from {found.sentences:.0f} sentences")
+    sizes = ", ".join(f"{size:,} {k}-grams" for k, size in enumerate(found.kept, 1))
+    out.words(f"{sizes} from {found.sentences:,.0f} sentences")
     if json:
         result = {
             "sizes": found.kept,

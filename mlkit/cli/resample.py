@@ -31,7 +31,7 @@ def _balance(how: str, table: str, target: str, ratio: float, output: str, form:
     rows = read_table(table, form)
     kept = balance_rows(rows, target, how, ratio=ratio, seed=seed)
     write_table(output, rows.take(kept), delimiter=form.delimiter)
-    out.words(f"{rows.rows} rows in, {len(kept)} out")
+    out.words(f"{rows.rows:,} rows in, {len(kept):,} out")
 
 
 @app.command()
@@ -98,4 +98,4 @@ def split(
     second = split_rows(rows, part, column=stratify, group=group, seed=seed)
     write_table(output, rows.take(~second), delimiter=form.delimiter)
     write_table(rest, rows.take(second), delimiter=form.delimiter)
-    out.words(f"{int((~second).sum())} rows and {int(second.sum())} rows")
+    out.words(f"{int((~second).sum()):,} rows and {int(second.sum()):,} rows")

@@ -88,4 +88,4 @@ def answer(
                 out.stdout.flush()
     if unknown:
         shown = ", ".join(word for word, _ in unknown.most_common(5))
-        out.words(f"{unknown.total()} unknown words left out with their queries: {shown}")
+        out.words(f"{unknown.total():,} unknown words left out with their queries: {shown}")

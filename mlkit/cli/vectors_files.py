@@ -58,7 +58,7 @@ def convert(
     if listed is not None and not len(chosen):
         raise DataError("none of the words listed has a vector", path=words)
     save_vectors(target, chosen.words, chosen.matrix, to_format and to_format.value)
-    out.words(f"{len(chosen)} vectors of {chosen.dimension} numbers")
+    out.words(f"{len(chosen):,} vectors of {chosen.dimension} numbers")
 
 
 def info(
@@ -123,7 +123,7 @@ def plot(
     if oov is options.Unknown.skip:
         known = [word for word in words if word in vectors]
         if len(known) < len(words):
-            out.words(f"{len(words) - len(known)} of {len(words)} words have no vector")
+            out.words(f"{len(words) - len(known):,} of {len(words):,} words have no vector")
         words = known
     groups = with_neighbours(vectors, words, nearest)
     plane, shares = principal_plane(vectors, [word for group in groups for word in group])

@@ -59,7 +59,7 @@ def report(
                     value = getattr(pairs, measure)
                     out.line(f"{name}\tall\t{measure}\t{value:.6f}\t{pairs.pairs}\t{pairs.unknown}")
             if pairs.unknown:
-                out.words(f"{name}: {pairs.unknown} of {pairs.listed} pairs have unknown words")
+                out.words(f"{name}: {pairs.unknown:,} of {pairs.listed:,} pairs have unknown words")
 
 
 def _analogies(name: str, scores: AnalogyScores) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def _print_analogies(name: str, scores: AnalogyScores) -> None:
         figures = f"{section.accuracy:.6f}\t{section.answered}\t{section.unknown}"
         out.line(f"{name}\t{section.name}\taccuracy\t{figures}")
     if scores.total.unknown:
-        out.words(f"{name}: {scores.total.unknown} of {scores.listed} questions have unknown words")
+        out.words(f"{name}: {scores.total.unknown:,} of {scores.listed:,} questions have unknown words")
 
 
 def _pairs(name: str, scores: PairScores) -> dict[str, Any]:
