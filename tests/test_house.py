@@ -17,7 +17,7 @@ from tests.conftest import REPOSITORY, command_environment
 PACKAGE = REPOSITORY / "mlkit"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 KERNELS = [path for path in SOURCES if path.stem.startswith("kernels")]
-FOUNDATION = {"errors", "version", "threads", "checkpoint", "progress", "sweep"}
+FOUNDATION = {"errors", "version", "threads", "checkpoint", "progress", "memory", "sweep"}
 COMPILERS = {"jit", "simd", "atomics", "native"}  # the files that name numba and LLVM
 # rooms that build on another room, as the field does; by its public modules
 ROOM_DOORS = {

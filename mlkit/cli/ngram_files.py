@@ -94,29 +94,31 @@ def count(
       mlkit ngram count corpus.txt --order 3 --shard 2/8 -o part2.counts
     """
     from mlkit.formats.streams import plain_suffix, refuse_same_file
-    from mlkit.ngram.counts import count_text, merge_counts
+    from mlkit.ngram.counts import count_text, write_merged
     from mlkit.ngram.train import shelves_for, threads_for
     from mlkit.threads import thread_count
 
     refuse_same_file(output, corpus)
     bound = memory_bound(memory)
-    number, shelves = threads_for(bound, thread_count(threads)), shelves_for(bound, tmp_dir)
     binary = plain_suffix(output) == ".bin"
     workers = Workers(cluster, processes, output, tmp_dir, threads, shard)
     with out.progress("Counting") as report:
         if workers:
             job = shards_of(order, errors.value, weights, skip_symbols, bound)
-            with workers.engine() as engine, workers.parts(engine, corpus, job, report) as parts:
-                sizes = merge_counts(
-                    parts, output, binary=binary, threads=number, shelves=shelves, progress=report
-                )
+            with workers.engine() as engine, workers.ranges(engine, corpus, job, report) as merged:
+                sizes = write_merged(
+                    merged.parts, merged.plan, merged.pieces, output, binary=binary,
+                    threads=threads_for(bound, thread_count(threads)), shelves=shelves_for(bound, tmp_dir),
+                    progress=report,
+                )  # fmt: skip
         else:
             sizes = count_text(
-                corpus, output, order=order, binary=binary, threads=number, shelves=shelves,
-                errors=errors.value, shard=None if shard is None else options.shard(shard), weighted=weights,
-                skip_symbols=skip_symbols, progress=report,
+                corpus, output, order=order, binary=binary, threads=threads_for(bound, thread_count(threads)),
+                shelves=shelves_for(bound, tmp_dir), errors=errors.value,
+                shard=None if shard is None else options.shard(shard), weighted=weights, skip_symbols=skip_symbols,
+                progress=report,
             )  # fmt: skip
-    out.words(", ".join(f"{size} {k}-grams" for k, size in enumerate(sizes, 1)))
+    out.words(", ".join(f"{size:,} {k}-grams" for k, size in enumerate(sizes, 1)))
 
 
 def merge(
@@ -148,7 +150,7 @@ def merge(
             shelves=shelves_for(bound, tmp_dir),
             errors=errors.value, progress=report,
         )  # fmt: skip
-    out.words(", ".join(f"{size} {k}-grams" for k, size in enumerate(sizes, 1)))
+    out.words(", ".join(f"{size:,} {k}-grams" for k, size in enumerate(sizes, 1)))
 
 
 def convert(
@@ -208,7 +210,7 @@ def prune(
     before = load_model(model, thread_count(threads))
     after = prune_entropy(before, threshold, min_order=min_order, threads=thread_count(threads))
     save_model(after, output, binary=not is_arpa_name(output))
-    out.words(f"{sum(after.sizes)} of {sum(before.sizes)} n-grams are kept")
+    out.words(f"{sum(after.sizes):,} of {sum(before.sizes):,} n-grams are kept")
 
 
 def mix(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mlkit.cluster import Engine, Shardable
+    from mlkit.cluster import Divisible, Engine, Ranges, Shardable
     from mlkit.embeddings.averaging import Crew
     from mlkit.progress import Progress
 
@@ -75,6 +75,24 @@ class Workers:
 
         made = job(paths(engine, sources), self.threads_each(engine), self.scratch(engine))
         with counted_parts(engine, made, sources, progress) as found:
+            yield found
+
+    @contextmanager
+    def ranges(
+        self,
+        engine: Engine,
+        sources: Sequence[str],
+        job: Callable[[tuple[str, ...], int | None, str | None], Divisible],
+        progress: Progress,
+    ) -> Iterator[Ranges]:
+        """Count the shards of `sources` and merge them by ranges, on the workers; give the pieces. See `parts`."""
+        from mlkit.cluster import counted_parts, merged_ranges
+
+        made = job(paths(engine, sources), self.threads_each(engine), self.scratch(engine))
+        with (
+            counted_parts(engine, made, sources, progress) as parts,
+            merged_ranges(engine, made, parts, progress) as found,
+        ):
             yield found
 
 

@@ -1,6 +1,8 @@
 """The same jobs on several processes or machines: a process pool of this machine, or workers of dask.distributed."""
 
 from mlkit.cluster.engine import Engine, Tasks, open_engine
-from mlkit.cluster.shards import Shardable, counted_parts
+from mlkit.cluster.shards import Divisible, Ranges, Shardable, counted_parts, merged_ranges
 
-__all__ = ["Engine", "Shardable", "Tasks", "counted_parts", "open_engine"]
+__all__ = [
+    "Divisible", "Engine", "Ranges", "Shardable", "Tasks", "counted_parts", "merged_ranges", "open_engine",
+]  # fmt: skip

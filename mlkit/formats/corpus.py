@@ -31,6 +31,7 @@ from mlkit.formats.text_chunks import Chunk, Places, clean, text_chunks
 from mlkit.formats.text_parts import input_size
 from mlkit.formats.vocabulary import Vocabulary, raw
 from mlkit.formats.word_counter import CounterGroup, Table, sum_of
+from mlkit.memory import resident
 from mlkit.progress import Progress, Report, silent
 from mlkit.threads import map_chunks, thread_count
 
@@ -257,11 +258,10 @@ def memory_left(memory: int, reserved: int, what: str, least: int = 1 << 20) -> 
 
     Raises `UsageError` when that is less than `least`; `what` needs it.
     """
-    with open("/proc/self/statm") as file:
-        resident = int(file.read().split()[1]) * mmap.PAGESIZE
-    left = memory - resident - reserved
+    occupied = resident()
+    left = memory - occupied - reserved
     if left < least:
-        needed = (resident + reserved + least + (1 << 20)) >> 20
+        needed = (occupied + reserved + least + (1 << 20)) >> 20
         raise UsageError(f"--memory is too small: {what} need at least {needed}M")
     return left
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -30,7 +29,7 @@ class TextCountWriter:
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
 
-    def begin(self, vocabulary: LmVocabulary, sizes: Sequence[int]) -> None:
+    def begin(self, vocabulary: LmVocabulary) -> None:
         """Learn the words."""
         self._vocabulary = vocabulary
         # words are copied eight bytes at a time
@@ -55,37 +54,54 @@ class TextCountWriter:
         """Write prepared lines."""
         self._stream.write(memoryview(prepared))
 
-    def finish(self, header: dict[str, Any]) -> None:
+    def finish(self, header: dict[str, Any], order: int) -> None:
         """Nothing is left to be written."""
 
 
 class BinaryCountWriter:
-    """Write the binary form: the words, and of every order the n-grams (int32) and their counts."""
+    """Write the binary form: words; for every order the n-grams (int32), their counts, how many end in each word."""
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self._writer = SectionWriter(stream, KIND)
+    def __init__(self, stream: BinaryIO, kind: str = KIND) -> None:
+        self._writer = SectionWriter(stream, kind)
         # counts stand behind the n-grams of their order, and wait here until those are written
         self._counts: Any = tempfile.SpooledTemporaryFile(max_size=_WAITING)
-        self._whole = True
+        self._kind: Any = np.uint32
+        self._rows = np.zeros(0, np.int64)
         self._level = 0
 
-    def begin(self, vocabulary: LmVocabulary, sizes: Sequence[int]) -> None:
-        """Write the words."""
-        self._orders = len(sizes)
+    def begin(self, vocabulary: LmVocabulary) -> None:
+        """Write the words. A file without them has no numbers of rows either."""
         self._writer.add("word bytes", vocabulary.blob)
         self._writer.add("word starts", vocabulary.starts)
+        self._rows = np.zeros(len(vocabulary), np.int64)
 
     def prepare(self, level: int, grams: Grams, counts: Counts) -> Any:
         """Keep a piece as it is."""
         return grams, counts
 
-    def write(self, level: int, prepared: Any) -> None:
+    def write(self, level: int, prepared: tuple[Grams, Counts]) -> None:
         """Write the n-grams, keep their counts until the order is complete."""
+        grams, counts = prepared
         self._advance(level)
-        self._writer.append(np.ascontiguousarray(prepared[0]))
-        counts = np.ascontiguousarray(prepared[1], np.float64)
-        self._whole = self._whole and bool((counts == counts.astype(np.uint32)).all())
-        self._counts.write(counts.data)
+        self._writer.append(np.ascontiguousarray(grams))
+        if level > 1 and len(self._rows):
+            rows_of_words(grams[:, -1], self._rows)
+        if self._kind is np.uint32:
+            whole = counts.astype(np.uint32)
+            if (counts == whole).all():
+                self._counts.write(whole.data)
+                return
+            self._widen()
+        self._counts.write(np.ascontiguousarray(counts, np.float64).data)
+
+    def _widen(self) -> None:
+        """There are counts that are not whole: write those that wait as such, too."""
+        narrow, self._counts = self._counts, tempfile.SpooledTemporaryFile(max_size=_WAITING)
+        narrow.seek(0)
+        while data := narrow.read(_WAITING):
+            self._counts.write(np.frombuffer(data, np.uint32).astype(np.float64).data)
+        narrow.close()
+        self._kind = np.float64
 
     def _advance(self, level: int) -> None:
         while self._level < level:
@@ -96,19 +112,29 @@ class BinaryCountWriter:
 
     def _end_level(self) -> None:
         if self._level:
-            kind = np.uint32 if self._whole else np.float64
             self._writer.begin(f"counts {self._level}")
-            self._writer.append(np.empty(0, kind))
+            self._writer.append(np.empty(0, self._kind))
             self._counts.seek(0)
             while data := self._counts.read(_WAITING):
-                self._writer.append(np.frombuffer(data, np.float64).astype(kind))
+                self._writer.append(np.frombuffer(data, self._kind))
             self._counts.seek(0)
             self._counts.truncate()
-            self._whole = True
+            self._kind = np.uint32
+        if self._level > 1 and len(self._rows):
+            self._writer.add(f"rows {self._level}", self._rows)
+            self._rows[:] = 0
 
-    def finish(self, header: dict[str, Any]) -> None:
-        """Complete the file."""
-        self._advance(self._orders)
+    def finish(self, header: dict[str, Any], order: int) -> None:
+        """Complete the file: it has all orders up to `order`."""
+        self._advance(order)
         self._end_level()
         self._counts.close()
         self._writer.finish(header)
+
+
+def rows_of_words(last: npt.NDArray[np.int32], rows: npt.NDArray[np.int64]) -> None:
+    """Add to `rows` how often every word is in `last`, the sorted last words of n-grams."""
+    if len(last):
+        first = int(last[0])
+        found = np.bincount(last - first)
+        rows[first : first + len(found)] += found

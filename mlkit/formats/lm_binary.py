@@ -76,7 +76,7 @@ class Sections:
     def __init__(self, path: PathLike, kind: str) -> None:
         if is_standard(path):
             raise UsageError("a binary model is mapped into memory and cannot come from a pipe")
-        name = os.fspath(path)
+        self.path = name = os.fspath(path)
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size < ALIGN or file.read(len(MAGIC)) != MAGIC:

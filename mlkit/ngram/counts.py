@@ -16,6 +16,7 @@ from mlkit.formats.lm_words import BEGIN, END, UNKNOWN, LmVocabulary
 from mlkit.formats.streams import Errors, PathLike, display_name, open_output
 from mlkit.ngram import kernels_count
 from mlkit.ngram.counting import Levels, Packing, Source, TextSource, choose_vocabulary, count_parts
+from mlkit.ngram.merging import Merge
 from mlkit.ngram.shelf import Shelf, Shelves
 from mlkit.ngram.text import WordNumbers, number_text, weighted_counts
 from mlkit.progress import Progress, Report, silent
@@ -248,7 +249,7 @@ def write_counts(
     sizes[0] = len(unigrams)
     with open_output(output) as stream:
         writer: Any = (BinaryCountWriter if binary else TextCountWriter)(stream)
-        writer.begin(source.vocabulary, sizes.tolist())
+        writer.begin(source.vocabulary)
         writer.write(1, writer.prepare(1, unigrams.reshape(-1, 1), first[unigrams]))
         for level in range(2, order + 1):
 
@@ -261,7 +262,7 @@ def write_counts(
 
             for prepared in map_chunks(piece, range(len(kept)), threads):
                 writer.write(level, prepared)
-        writer.finish({"order": order, "sentences": source.sentences, "sizes": sizes.tolist()})
+        writer.finish({"order": order, "sentences": source.sentences, "sizes": sizes.tolist()}, order)
     kept.close()
     return [int(size) for size in sizes]
 
@@ -307,6 +308,9 @@ def merge_counts(
     progress: Progress = silent,
 ) -> list[int]:
     """Add count files up; the result has the same bytes as the count of all their texts in one run."""
+    merge = Merge.of(paths) if paths and all(map(is_binary, paths)) else None
+    if merge is not None:
+        return merge.write(output, binary=binary, threads=threads, progress=progress)
     room = shelves or Shelves()
     table = read_counts(paths, room, threads=threads, errors=errors)
     vocabulary, numbers = choose_vocabulary(table.words, table.word_counts)
@@ -314,6 +318,23 @@ def merge_counts(
     return write_counts(
         source, table.order, output, binary=binary, threads=threads, shelves=room, progress=progress
     )
+
+
+def write_merged(
+    parts: Sequence[PathLike],
+    plan: PathLike | None,
+    pieces: Sequence[PathLike],
+    output: PathLike,
+    *,
+    binary: bool = False,
+    threads: int = 1,
+    shelves: Shelves | None = None,
+    progress: Progress = silent,
+) -> list[int]:
+    """Write a merge whose ranges were made elsewhere, from its `plan` and `pieces`; without a plan, merge `parts`."""
+    if plan is None:
+        return merge_counts(parts, output, binary=binary, threads=threads, shelves=shelves, progress=progress)
+    return Merge.load(plan).write(output, binary=binary, made=pieces, threads=threads, progress=progress)
 
 
 __all__ = [
@@ -324,4 +345,5 @@ __all__ = [
     "merge_counts",
     "read_counts",
     "write_counts",
+    "write_merged",
 ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from mlkit.formats.streams import Errors
 from mlkit.ngram.counts import count_text, merge_counts
+from mlkit.ngram.merging import Merge
 from mlkit.ngram.train import shelves_for, threads_for
 from mlkit.progress import Progress, silent
 from mlkit.threads import thread_count
@@ -40,6 +41,21 @@ class NgramShards:
             parts, part, binary=True, threads=self._threads(), shelves=shelves_for(self.memory, self.tmp_dir),
             progress=progress,
         )  # fmt: skip
+
+    def plan_merge(self, parts: Sequence[str], ranges: int, plan: str) -> bool:
+        """Write the common vocabulary and the last words at which the ranges begin."""
+        merge = Merge.of(parts, ranges)
+        if merge is not None:
+            merge.save(plan)
+        return merge is not None
+
+    def merge_range(self, plan: str, index: int, piece: str, progress: Progress = silent) -> None:
+        """Add up what ends in the words of a range."""
+        Merge.load(plan).write_range(index, piece, self._threads(), progress)
+
+    def join_ranges(self, plan: str, pieces: Sequence[str], part: str, progress: Progress = silent) -> None:
+        """Write the ranges one after another."""
+        Merge.load(plan).write(part, binary=True, made=pieces, threads=self._threads(), progress=progress)
 
     def _threads(self) -> int:
         return threads_for(self.memory, thread_count(self.threads))

@@ -82,6 +82,11 @@ class WordNumbers:
             blob[: self._used] = self._blob[: self._used]
             self._blob = blob
 
+    def blob(self) -> tuple[npt.NDArray[np.uint8], Ints]:
+        """Return the words, a newline after each, and where each begins (and the last one ends)."""
+        starts = np.append(self._starts[: self.words], self._used)
+        return self._blob[: self._used], starts
+
     def content(self) -> tuple[list[bytes], Ints]:
         """Return the words and their counts, by number."""
         return self._blob[: self._used].tobytes().split(b"\n")[:-1], self._counts[: self.words]

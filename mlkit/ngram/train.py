@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,6 +13,7 @@ from mlkit.errors import DataError, UsageError
 from mlkit.formats.arpa import ArpaWriter
 from mlkit.formats.streams import Errors, PathLike, open_output, plain_suffix, read_lines
 from mlkit.formats.text_chunks import Places, clean, text_chunks
+from mlkit.memory import resident
 from mlkit.ngram.backoff import copy_levels, normalise
 from mlkit.ngram.counting import Source, TextSource, choose_vocabulary
 from mlkit.ngram.counts import CountSource, read_counts
@@ -36,6 +38,7 @@ from mlkit.progress import Progress, silent
 # what the interpreter and the compiled kernels take before the first n-gram is counted; the run that compiles
 # them (the first one, or `mlkit warm`) needs 100 MB more
 BASE_MEMORY = 100 << 20
+_KERNELS = 70 << 20  # the part of it that is not there yet when the bound is first looked at
 # what the parts that are being worked on need, in one thread
 WORKING_MEMORY = 80 << 20
 LEAST_MEMORY = BASE_MEMORY + WORKING_MEMORY
@@ -70,14 +73,23 @@ def shelves_for(memory: int | None, tmp_dir: str | None = None) -> Shelves:
     """
     if memory is None:
         return Shelves(DEFAULT_SHELVES, tmp_dir)
-    return Shelves(max(memory - LEAST_MEMORY, 0), tmp_dir)
+    return Shelves(max(memory - base_memory() - WORKING_MEMORY, 0), tmp_dir)
+
+
+@functools.cache
+def base_memory() -> int:
+    """Return what this process needs beside the n-grams, with what it held before: a worker's libraries, say.
+
+    It is found out once: what earlier tasks leave behind is used again by later ones.
+    """
+    return max(BASE_MEMORY, resident() + _KERNELS)
 
 
 def threads_for(memory: int | None, threads: int) -> int:
     """Return how many threads may work within `memory`: each needs room for its parts."""
     if memory is None:
         return threads
-    return max(min(threads, (memory - BASE_MEMORY) // WORKING_MEMORY), 1)
+    return max(min(threads, (memory - base_memory()) // WORKING_MEMORY), 1)
 
 
 def is_arpa_name(path: PathLike) -> bool:

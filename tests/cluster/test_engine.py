@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mlkit.cluster import Engine, Tasks, counted_parts, open_engine, processes
+from mlkit.cluster import Engine, Tasks, counted_parts, merged_ranges, open_engine, processes
 from mlkit.cluster.dask_engine import slurm_settings
 from mlkit.cluster.shards import LARGEST, shard_count
 from mlkit.cluster.tasks import Outcome, fault_of, part_done, run_task
@@ -165,6 +165,26 @@ def test_parts_are_merged_in_a_tree_in_the_order_of_the_shards(workers: int, tmp
     with counted_parts(engine, work.Letters(), [str(text)]) as parts:
         assert len(parts) <= 8
         found = "".join(Path(part).read_text() for part in parts)
+        assert found == "".join(f"{index}/{2 * workers} " for index in range(2 * workers))
+    assert [path.name for path in tmp_path.iterdir()] == ["text"]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 40])
+@pytest.mark.parametrize("whole", [False, True])
+def test_merges_are_cut_into_ranges_in_the_order_of_the_shards(
+    workers: int, whole: bool, tmp_path: Path
+) -> None:
+    text = tmp_path / "text"
+    text.write_text("a\n")
+    engine, job = Here(workers, str(tmp_path)), work.Words(whole=whole)
+    with (
+        counted_parts(engine, job, [str(text)]) as parts,
+        merged_ranges(engine, job, parts) as merged,
+    ):
+        assert len(merged.pieces) == (0 if whole else 2 * workers)
+        assert (merged.plan is None) is whole
+        assert merged.parts == parts
+        found = "".join(Path(path).read_text() for path in (parts if whole else merged.pieces))
         assert found == "".join(f"{index}/{2 * workers} " for index in range(2 * workers))
     assert [path.name for path in tmp_path.iterdir()] == ["text"]
 

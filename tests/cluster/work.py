@@ -56,3 +56,24 @@ class Letters:
 
     def merge_parts(self, parts: Sequence[str], part: str, progress: Progress) -> None:
         Path(part).write_text("".join(Path(path).read_text() for path in parts))
+
+
+@dataclass(frozen=True)
+class Words(Letters):
+    """Letters whose merges are cut: a range is a slice of the shards' names. `whole` parts cannot be cut."""
+
+    whole: bool = False
+
+    def plan_merge(self, parts: Sequence[str], ranges: int, plan: str) -> bool:
+        names = "".join(Path(path).read_text() for path in parts).split()
+        if not self.whole:
+            Path(plan).write_text(f"{ranges} {' '.join(names)}")
+        return not self.whole
+
+    def merge_range(self, plan: str, index: int, piece: str, progress: Progress) -> None:
+        ranges, *names = Path(plan).read_text().split()
+        first, last = (len(names) * place // int(ranges) for place in (index, index + 1))
+        Path(piece).write_text("".join(f"{name} " for name in names[first:last]))
+
+    def join_ranges(self, plan: str, pieces: Sequence[str], part: str, progress: Progress) -> None:
+        self.merge_parts(pieces, part, progress)
