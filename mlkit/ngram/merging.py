@@ -35,7 +35,8 @@ from mlkit.threads import map_chunks
 PLAN = "plan of a merge"
 PIECE = "range of a merge"
 BATCH = 1 << 17
-_READ = 64 << 20  # bytes of parts that may be in memory because they were read
+_READ = 8 << 20  # bytes of a part that may be in memory because they were read
+_CLUSTER = 1 << 16  # bytes of a file that the system maps at a time
 _HEAD = LmVocabulary.of([]).blob.tobytes()  # the words that all vocabularies begin with
 _BLOCK = 1 << 18  # rows that are copied at a time
 Ints = npt.NDArray[np.int64]
@@ -128,7 +129,7 @@ class Part:
         if kernels.gather_rows(grams, numbers, starts, stops, packing.bits, packing.fields, rows, places) < 0:
             raise self.damaged(f"grams {level}")
         counts = self.counts(level)[places].astype(np.float64)
-        self._give_back(size * (4 * level + 4))
+        self._give_back(level, starts, stops)
         return rows, counts
 
     def groups(self, level: int, depth: int, start: int, stop: int) -> tuple[Numbers, Ints]:
@@ -139,14 +140,18 @@ class Part:
         if found < 0 or (found and not 0 < words[:found].min() <= words[:found].max() < len(self)):
             raise self.damaged(f"grams {level}")
         starts[found] = stop
-        self._give_back((stop - start) * 4 * level)
+        self._give_back(level, np.array([start]), np.array([stop]))
         return words[:found], starts[: found + 1]
 
-    def _give_back(self, size: int) -> None:
-        """What was read of a file counts as memory of this process until it is given back."""
+    def _give_back(self, level: int, starts: Ints, stops: Ints) -> None:
+        """What was read of a file counts as memory of this process, in clusters of pages, until it is given back."""
+        width = 4 * level
+        touched = np.zeros(len(self.grams(level)) * width // _CLUSTER + 1, np.bool_)
+        touched[starts * width // _CLUSTER] = True
+        size = max(int(touched.sum()) * _CLUSTER, int((stops - starts).sum()) * width) * (level + 1) // level
         with self._lock:
             self._read += size
-            if self._read > _READ // 8:
+            if self._read > _READ:
                 self.sections.release()
                 self._read = 0
 
