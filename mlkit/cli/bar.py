@@ -59,6 +59,7 @@ def bar(title: str) -> Iterator[Callback]:
 
     def report(event: Report) -> None:
         name = event.stage or title
+        name = name[:1].upper() + name[1:]
         kind = name.rstrip("0123456789")
         if kind not in tasks:
             tasks[kind] = progress.add_task(name, total=event.total, unit=event.unit, figures="")

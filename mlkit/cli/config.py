@@ -12,6 +12,10 @@ from mlkit.errors import DataError, UsageError
 
 # options that every command has and that are no settings of a job
 COMMON = ("config_file", "print_config", "quiet", "verbose", "debug")
+# options that say how a job is run, not what comes out
+RUNNING = (
+    "json", "threads", "memory", "tmp_dir", "cluster", "processes", "checkpoint", "checkpoint_every", "resume",
+)  # fmt: skip
 
 
 def values_from_arguments(
@@ -96,6 +100,17 @@ def effective(parameters: Iterable[Any], values: Mapping[str, Any]) -> str:
         if values.get(parameter.name) is not None and not getattr(parameter, "hidden", False)
     }
     return yaml.safe_dump(shown, sort_keys=True, allow_unicode=True, default_flow_style=False)
+
+
+def settings(parameters: Iterable[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that a result depends on by the parameters' names, for --json."""
+    return {
+        parameter.name: plain(values[parameter.name])
+        for parameter in option_names(parameters).values()
+        if parameter.name not in RUNNING
+        and not getattr(parameter, "hidden", False)
+        and values.get(parameter.name) not in (None, [], ())
+    }
 
 
 def plain(value: Any) -> Any:

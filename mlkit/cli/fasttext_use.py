@@ -107,7 +107,7 @@ def score(model: o.Model, data: o.Data, k: o.K = 1, threshold: o.Threshold = 0.0
 
     scores = evaluate(classifier, data, k, threshold)
     if json:
-        out.json("mlkit.fasttext.test", _facts(scores), {"k": k, "threshold": threshold, "data": data})
+        out.json("mlkit.fasttext.test", _facts(scores))
     else:
         _summary(scores, k)
 

@@ -84,7 +84,7 @@ def evaluate(
     blocks = _blocks(loaded.reads_text, table, form, out.warn)
     found = evaluate_blocks(loaded, blocks, target, weight, threshold, out.warn)
     if json:
-        out.json("mlkit.eval", found, {"model": model, "table": table, "threshold": threshold})
+        out.json("mlkit.eval", found)
         return
     classes, confusion = found.pop("classes", []), found.pop("confusion", [])
     out.table(("metric", "value"), ((name, t.figure(value)) for name, value in found.items()))

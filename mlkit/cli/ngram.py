@@ -200,9 +200,7 @@ def train(
             "sentences": found.sentences,
             "discounts": found.discounts,
         }
-        out.json(
-            "mlkit.ngram.train", result, {"order": order, "smoothing": smoothing.value, "output": output}
-        )
+        out.json("mlkit.ngram.train", result)
 
 
 def _on_workers(

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -24,6 +24,8 @@ class Output:
         self.quiet = False
         self.verbose = False
         self.debug = bool(os.environ.get("MLKIT_DEBUG"))
+        # the options of the running command, which it sets
+        self.settings: Mapping[str, Any] | Callable[[], Mapping[str, Any]] = {}
 
     def configure(self, *, quiet: bool, verbose: bool, debug: bool) -> None:
         """Set the loudness that the options of the running command ask for."""
@@ -48,12 +50,16 @@ class Output:
             self.line("\t".join(map(str, row)))
 
     def json(self, schema: str, result: Mapping[str, Any], settings: Mapping[str, Any] | None = None) -> None:
-        """Write one JSON object on one line: `schema`, mlkit's version, the settings, then the result."""
+        """Write one JSON object on one line: `schema`, mlkit's version, the settings, then the result.
+
+        Without `settings` they are the command's options, apart from those that say how it is run.
+        """
         from mlkit.version import __version__
 
+        if callable(self.settings):
+            self.settings = self.settings()
         record: dict[str, Any] = {"schema": schema, "version": __version__}
-        if settings is not None:
-            record["settings"] = dict(settings)
+        record["settings"] = dict(self.settings if settings is None else settings)
         record.update(result)
         self.line(json.dumps(record, ensure_ascii=False, default=_plain))
 
@@ -116,8 +122,10 @@ class _PlainProgress:
         now = time.monotonic()
         if now - self._last >= PLAIN_INTERVAL:
             self._last = now
-            if report.stage.casefold() == self._title.casefold():
-                report = replace(report, stage="")  # "Stacking: stacking, 25.0 %" says it twice
+            # "Training: boosting, 25.0 %", and "Stacking: 25.0 %", not "Stacking: stacking"
+            told = report.stage.casefold() == self._title.casefold()
+            stage = "" if told else report.stage[:1].lower() + report.stage[1:]
+            report = replace(report, stage=stage)
             self._sink.words(f"{self._title}: {describe(report)}")
 
 

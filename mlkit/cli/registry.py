@@ -10,6 +10,7 @@ import importlib
 import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import typer
@@ -124,6 +125,7 @@ class Command(TyperCommand):
         if common["print_config"]:
             out.line(config.effective(self.params, ctx.params).rstrip("\n"))
             return None
+        out.settings = partial(config.settings, self.params, dict(ctx.params))
         try:
             return super().invoke(ctx)
         except BrokenPipeError:

@@ -38,7 +38,7 @@ def info(
         columns = [
             {k: v for k, v in asdict(column).items() if v is not None} for column in describe_columns(rows)
         ]
-        out.json("mlkit.table", {"rows": rows.rows, "columns": columns}, {"table": table})
+        out.json("mlkit.table", {"rows": rows.rows, "columns": columns})
         return
     out.words(f"{rows.rows:,} rows, {len(rows.names)} columns")
 

@@ -57,8 +57,7 @@ def run_folds(
     summary = summarise(results)
     if values["json"]:
         metrics = {name: {"mean": mean, "spread": spread} for name, (mean, spread) in summary.items()}
-        settings = {"table": values["table"], "folds": values["folds"]}
-        out.json("mlkit.cv", {"folds": results, "metrics": metrics}, settings)
+        out.json("mlkit.cv", {"folds": results, "metrics": metrics})
     else:
         rows = ((name, f"{mean:.6g}", f"{spread:.3g}") for name, (mean, spread) in summary.items())
         out.table(("metric", "mean", "spread"), rows)
@@ -138,7 +137,7 @@ def add_model_commands(app: App, kind: str, *, trees: bool = True) -> None:
         form = t.format_for(loaded, t.table_format(delimiter, header, na, errors))
         found = evaluate_table(loaded, table, form, target, weight, threshold, thread_count(threads))
         if json:
-            out.json("mlkit.eval", found, {"model": model, "table": table, "threshold": threshold})
+            out.json("mlkit.eval", found)
             return
         classes, confusion = found.pop("classes", []), found.pop("confusion", [])
         out.table(("metric", "value"), ((name, t.figure(value)) for name, value in found.items()))

@@ -65,7 +65,7 @@ def add_view_commands(app: App, kind: str) -> None:
             bars = Series(range(len(names)), heights, by, "bar", names)
             save(Figure([bars], f"Importance of columns by {by}", "", by), plot)
         if json:
-            out.json("mlkit.importance", {"by": by, "columns": dict(ranked)}, {"model": model})
+            out.json("mlkit.importance", {"by": by, "columns": dict(ranked)})
         else:
             out.table(("column", by), ((name, f"{value:.6g}") for name, value in ranked))
 

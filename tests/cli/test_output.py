@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from mlkit.cli import output
+from mlkit.cli.bar import bar
 from mlkit.progress import Report
+from mlkit.version import __version__
 
 
 @pytest.mark.parametrize(
@@ -14,6 +18,7 @@ from mlkit.progress import Report
         ("Stacking", "stacking", "Stacking: 25.0 %\n"),
         ("Training", "boosting", "Training: boosting, 25.0 %\n"),
         ("Training", "", "Training: 25.0 %\n"),
+        ("Counting", "Reading", "Counting: reading, 25.0 %\n"),
     ],
 )
 def test_plain_progress_names_a_stage_once(
@@ -24,3 +29,28 @@ def test_plain_progress_names_a_stage_once(
     with output.Output().progress(title) as report:
         report(Report(stage, 1, 4))
     assert capsys.readouterr().err == line
+
+
+def test_bars_begin_with_a_capital_and_epochs_share_one(capsys: pytest.CaptureFixture[str]) -> None:
+    with bar("Training") as report:
+        for stage in ("reading", "epoch 1", "epoch 2", ""):
+            report(Report(stage, 3, 4, "bytes", loss=0.5))
+    lines = capsys.readouterr().err.split("\n")
+    assert [line[:8].rstrip() for line in lines if line] == ["Reading", "Epoch 2", "Training"]
+    assert all("75.0 %" in line and "loss 0.5000" in line for line in lines if line)
+
+
+def test_json_says_what_the_command_was_told(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    sink = output.Output()
+    sink.settings = lambda: {"order": 3}
+    for own in (None, {"dim": 5}):
+        sink.json("mlkit.some", {"loss": 1.5}, own)
+    sink.stdout.flush()
+    first, second = capsysbinary.readouterr().out.splitlines()
+    assert json.loads(first) == {
+        "schema": "mlkit.some",
+        "version": __version__,
+        "settings": {"order": 3},
+        "loss": 1.5,
+    }
+    assert json.loads(second)["settings"] == {"dim": 5}
