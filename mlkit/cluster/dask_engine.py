@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,8 @@ class DaskEngine(Engine):
                 look()
                 self._check()
                 continue
+            except CancelledError:
+                raise connection_lost() from None
             for number, future in list(waiting.items()):
                 if future.done():
                     del waiting[number]
@@ -63,13 +66,15 @@ class DaskEngine(Engine):
             raise MlkitError(
                 f"the workers cannot import mlkit ({error})", hint="install the same mlkit on all machines"
             ) from None
-        except Exception as error:  # of Dask itself: a lost scheduler, an unreadable message
+        except CancelledError:
+            raise connection_lost() from None
+        except Exception as error:  # of Dask itself: an unreadable message
             raise MlkitError(f"the cluster failed: {error} ({name})") from None
         return outcome
 
     def _check(self) -> None:
         if self._client.status not in ("running", "connecting"):
-            raise MlkitError("the connection to the scheduler is lost", hint="run the job again")
+            raise connection_lost()
 
     def close(self, *, failed: bool = False) -> None:
         """Cancel what runs and let the workers go."""
@@ -79,6 +84,11 @@ class DaskEngine(Engine):
                     thing.close(timeout=2 if failed else 20)
                 except Exception:
                     pass  # a cluster that is gone need not be closed
+
+
+def connection_lost() -> MlkitError:
+    """Return what a client has to say whose scheduler is gone."""
+    return MlkitError("the connection to the scheduler is lost", hint="run the job again")
 
 
 def dask_engine(kind: str, cluster: str, folder: str) -> DaskEngine:
@@ -92,7 +102,8 @@ def dask_engine(kind: str, cluster: str, folder: str) -> DaskEngine:
         import distributed
     except ModuleNotFoundError:
         raise MissingExtra("--cluster", "cluster") from None
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    for name in ("distributed", "distributed.client"):  # the client's has a level of its own
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     # without it, the scheduler leaves a folder in /tmp
     dask.config.set(_settings() | {"temporary-directory": folder})
     if kind == "local":

@@ -79,15 +79,14 @@ def test_workers_say_and_leave_nothing(
     environment = {"TMPDIR": str(tmp_path / "tmp"), "PYTHONWARNINGS": ""}
     with socket.socket() as taken, contextlib.suppress(OSError):
         taken.bind(("127.0.0.1", 8787))  # Dask's usual port, which another job may have
-        done = mlkit(*"vocab a.txt -q -o OUT".split(), *where, cwd=data, env=environment)
+        done = mlkit("vocab", "a.txt", "-q", "-o", "OUT", *where, cwd=data, env=environment)
     assert done.stderr == b""
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
-@pytest.fixture
-def scheduler(tmp_path: Path) -> Iterator[str]:
-    """Run a Dask scheduler with one worker in another folder, and give its address."""
-    pytest.importorskip("distributed", reason="needs the extra 'cluster'")
+@contextlib.contextmanager
+def started_scheduler(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run a Dask scheduler with one worker in another folder; give its process and its address."""
     (tmp_path / "elsewhere").mkdir()
     code = (
         "import distributed, sys\n"
@@ -103,14 +102,46 @@ def scheduler(tmp_path: Path) -> Iterator[str]:
         cwd=tmp_path / "elsewhere", env=command_environment(QUIET), text=True,
     )  # fmt: skip
     assert process.stdout is not None
-    yield process.stdout.readline().strip()
-    process.communicate()
+    try:
+        yield process, process.stdout.readline().strip()
+    finally:
+        process.communicate()
+
+
+@pytest.fixture
+def scheduler(tmp_path: Path) -> Iterator[str]:
+    """Give the address of a Dask scheduler that runs."""
+    pytest.importorskip("distributed", reason="needs the extra 'cluster'")
+    with started_scheduler(tmp_path) as (_, address):
+        yield address
 
 
 def test_a_scheduler_that_runs_is_used(mlkit: Run, data: Path, scheduler: str) -> None:
     assert run(mlkit, data, "ngram count", "--cluster", scheduler) == run(mlkit, data, "ngram count")
     assert run(mlkit, data, "bag train", "--cluster", scheduler) == run(mlkit, data, "bag train")
     assert [path.name for path in data.glob(".mlkit-*")] == []
+
+
+@pytest.mark.shell
+def test_a_scheduler_that_dies_ends_the_job_in_one_line(data: Path, tmp_path: Path) -> None:
+    pytest.importorskip("distributed", reason="needs the extra 'cluster'")
+    (data / "a.txt").write_bytes((data / "a.txt").read_bytes() * 600)  # some seconds of work
+    command = [sys.executable, "-m", "mlkit", "ngram", "count", "a.txt", "--order", "4", "-q", "-o", "OUT"]
+    with started_scheduler(tmp_path) as (scheduler, address):
+        client = subprocess.Popen(
+            [*command, "--cluster", address],
+            cwd=data, env=command_environment(QUIET), stderr=subprocess.PIPE,
+        )  # fmt: skip
+        deadline = time.monotonic() + 60
+        while not list(data.glob(".mlkit-*/0.note")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        scheduler.kill()
+        errors = client.communicate(timeout=90)[1].decode()
+    assert client.returncode == 1
+    assert errors.splitlines()[0] == "mlkit ngram count: the connection to the scheduler is lost"
+    assert len(errors.splitlines()) == 2
+    assert not (data / "OUT").exists()
+    assert list(data.glob(".mlkit-*")) == []
 
 
 def test_slurm_starts_workers(mlkit: Run, data: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
