@@ -151,7 +151,7 @@ _mlkit() {
         'completion') words='--config --debug --help --output --print-config --quiet --verbose -h -o -q -v all bash fish man zsh' ;;
         'cooccur') words='--help -h count merge' ;;
         'cooccur count') words='--cluster --config --debug --distance-weighting --errors --flat --format --help --left-to-right --lower --max-vocab --memory --min-count --output --print-config --processes --quiet --shard --symmetric --threads --tmp-dir --verbose --vocab --window -o -q -t -v' ;;
-        'cooccur merge') words='--config --debug --format --help --output --print-config --quiet --tmp-dir --verbose -o -q -v' ;;
+        'cooccur merge') words='--config --debug --format --help --memory --output --print-config --quiet --tmp-dir --verbose -o -q -v' ;;
         'demo') words='--config --debug --help --output --print-config --quiet --threads --verbose -h -o -q -t -v' ;;
         'fasttext') words='--help -h analogies cbow convert dump nn predict predict-prob print-ngrams print-sentence-vectors print-word-vectors quantize skipgram supervised test test-label' ;;
         'fasttext analogies') words='--config --debug --help --print-config --quiet --verbose -q -v' ;;
@@ -206,7 +206,7 @@ _mlkit() {
         'table info') words='--config --debug --delimiter --errors --header --help --json --na --no-header --print-config --quiet --verbose -q -v' ;;
         'ter') words='--alignment --asian-support --by --case-sensitive --confidence --confidence-n --config --debug --edits --errors --format --help --input --json --no-punct --normalized --num-refs --paired-ar --paired-ar-n --paired-bs --paired-bs-n --print-config --quiet --score-only --seed --sentence-level --short --tabs --threads --variable-refs --verbose --width -b -f -h -i -q -t -v -w' ;;
         'train-glove') words='--alpha --checkpoint --checkpoint-every --clip --config --debug --dim --distance-weighting --epochs --errors --flat --format --held-out --help --init --json --left-to-right --lower --lr --max-vocab --memory --min-count --output --output-vectors --patience --print-config --quiet --resume --seed --symmetric --threads --tmp-dir --unk --verbose --vocab --window --x-max -h -o -q -t -v' ;;
-        'train-w2v') words='--checkpoint --checkpoint-every --cluster --config --debug --dim --encoded --epochs --errors --format --help --init --json --loss --lower --lr --max-vocab --memory --min-count --min-lr --model --negative --ns-exponent --output --patience --print-config --processes --quiet --resume --sample --save-output-vectors --seed --share-negatives --sync --threads --tmp-dir --valid --valid-every --verbose --vocab --window -h -o -q -t -v' ;;
+        'train-w2v') words='--checkpoint --checkpoint-every --cluster --config --debug --dim --encoded --epochs --errors --format --help --init --json --loss --lower --lr --max-vocab --memory --min-count --min-lr --model --negative --no-shuffle --ns-exponent --output --patience --print-config --processes --quiet --resume --sample --save-output-vectors --seed --share-negatives --shuffle --sync --threads --tmp-dir --valid --valid-every --verbose --vocab --window -h -o -q -t -v' ;;
         'vectors') words='--help -h analogy convert eval info nn plot' ;;
         'vectors analogy') words='--config --debug --errors --help --json --method --nearest --oov --print-config --quiet --restrict-vocab --threads --verbose -k -q -t -v' ;;
         'vectors convert') words='--config --debug --errors --format --from --help --limit --normalize --print-config --quiet --verbose --words -q -v' ;;
@@ -216,7 +216,7 @@ _mlkit() {
         'vectors plot') words='--config --debug --errors --help --nearest --oov --output --print-config --quiet --verbose -k -o -q -v' ;;
         'vocab') words='--help -h count merge' ;;
         'vocab count') words='--cluster --config --debug --errors --format --help --lower --max-size --memory --min-count --output --print-config --processes --quiet --shard --threads --tmp-dir --verbose -o -q -t -v' ;;
-        'vocab merge') words='--config --debug --format --help --max-size --min-count --output --print-config --quiet --verbose -o -q -v' ;;
+        'vocab merge') words='--config --debug --format --help --max-size --memory --min-count --output --print-config --quiet --tmp-dir --verbose -o -q -v' ;;
         'warm') words='--config --debug --help --print-config --quiet --verbose -h -q -v' ;;
     esac; fi
     COMPREPLY=($(compgen -W "$words" -- "$current"))

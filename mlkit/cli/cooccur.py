@@ -119,11 +119,13 @@ def merge(
     parts: Annotated[list[str], typer.Argument(help="Co-occurrence files of shards.", show_default=False)],
     output: OutputFile,
     format: FormatOption = Format.mlkit,
+    memory: options.Memory = None,
     tmp_dir: options.TmpDir = None,
 ) -> None:
     """Add up co-occurrence files, such as those of shards.
 
-    --format glove turns one or several into GloVe's records.
+    --format glove turns one or several into GloVe's records. Files are added up row by row; --memory bounds the
+    process also while it writes GloVe's records.
 
     \b
     Example:
@@ -138,7 +140,10 @@ def merge(
 
     refuse_same_file(output, parts)
     with out.progress("Merging") as progress:
-        counts = merge_cooccurrences(parts, output, format=format.value, tmp_dir=tmp_dir, progress=progress)
+        counts = merge_cooccurrences(
+            parts, output, format=format.value, memory=options.size(memory) if memory else None, tmp_dir=tmp_dir,
+            progress=progress,
+        )  # fmt: skip
     _tell(counts)
 
 
@@ -168,7 +173,13 @@ def _on_workers(
                     files, tmp_dir=scratch, threads=threads, **words
                 ), progress,
             ) as parts:  # fmt: skip
-                merge_vocabularies(parts, min_count=min_count, max_size=max_vocab).save(common)
+                merge_vocabularies(
+                    parts,
+                    min_count=min_count,
+                    max_size=max_vocab,
+                    memory=shape["memory"],
+                    tmp_dir=workers.tmp_dir,
+                ).save(common)
         with workers.parts(
             engine, corpus, lambda files, threads, scratch: CooccurrenceShards(
                 files, common, tmp_dir=scratch, threads=threads, **shape

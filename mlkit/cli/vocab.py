@@ -101,7 +101,9 @@ def count(
                     ), progress,
                 ) as parts,
             ):  # fmt: skip
-                vocabulary = merge_vocabularies(parts, min_count=min_count, max_size=max_size)
+                vocabulary = merge_vocabularies(
+                    parts, min_count=min_count, max_size=max_size, memory=bound, tmp_dir=tmp_dir
+                )
         else:
             vocabulary = build_vocabulary(
                 corpus, min_count=min_count, max_size=max_size, lower=lower, errors=errors.value,
@@ -118,8 +120,12 @@ def merge(
     min_count: MinCount = 1,
     max_size: MaxSize = None,
     format: FormatOption = Format.tsv,
+    memory: options.Memory = None,
+    tmp_dir: options.TmpDir = None,
 ) -> None:
     """Add up vocabulary files, such as those of shards.
+
+    --memory bounds the whole process while it adds up, as in 'mlkit vocab'.
 
     \b
     Example:
@@ -131,7 +137,11 @@ def merge(
     from mlkit.formats.streams import refuse_same_file
 
     refuse_same_file(output, parts)
-    _write(merge_vocabularies(parts, min_count=min_count, max_size=max_size), output, format)
+    bound = options.size(memory) if memory else None
+    vocabulary = merge_vocabularies(
+        parts, min_count=min_count, max_size=max_size, memory=bound, tmp_dir=tmp_dir
+    )
+    _write(vocabulary, output, format)
 
 
 def _write(vocabulary: Vocabulary, output: str, format: Format) -> None:

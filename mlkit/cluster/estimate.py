@@ -1,8 +1,9 @@
 """How long a counting job and its merge tree take on paper: a simulation from measured rates.
 
 Every worker counts shards; then levels of merges of eight parts, each level waiting for the one before; then one merge
-of at most eight parts in the client, which writes the target. Parts grow slower than their text, as Heaps' law has
-it: the bytes of a part are `factor * text ** exponent`.
+of at most eight parts in the client, which writes the target. A job whose merges can be cut into ranges cuts those of a
+level with fewer merges than workers, and the last one: then the client only joins what the workers made. Parts grow
+slower than their text, as Heaps' law has it: the bytes of a part are `factor * text ** exponent`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from mlkit.cluster.shards import FAN_IN, LARGEST
 
 @dataclass(frozen=True)
 class Rates:
-    """Bytes per second: of text that a worker counts, of parts that a merge reads, of a node's and all disk traffic."""
+    """Bytes per second: of text that a worker counts, of parts that a merge reads, of a node's and all disk traffic.
+
+    join: of ranges that are written one after another, for jobs that can cut merges.
+    """
 
     count: float
     merge: float
@@ -23,6 +27,7 @@ class Rates:
     exponent: float
     node: float = 1e9
     disk: float = 10e9
+    join: float | None = None
 
     def part(self, text: float) -> float:
         """Return the bytes of the part that `text` bytes of text give."""
@@ -65,10 +70,15 @@ def simulate(text: float, workers: int, rates: Rates, shard: float = LARGEST) ->
         groups = math.ceil(shards / FAN_IN)
         each = text / groups
         merged = rates.part(each)
-        steps.append(_merge(f"merge, level {level}", groups, shards * size, merged, workers, rates))
+        name = f"merge, level {level}"
+        if rates.join is not None and groups < workers:
+            steps += _in_ranges(name, groups, shards * size, merged, workers, rates)
+        else:
+            steps.append(_merge(name, groups, shards * size, merged, workers, rates))
         shards, size, level = groups, merged, level + 1
-    steps.append(_merge("last merge, in the client", 1, shards * size, rates.part(text), 1, rates))
-    return steps
+    if rates.join is not None:
+        return steps + _in_ranges("last merge", 1, shards * size, rates.part(text), workers, rates)
+    return [*steps, _merge("last merge, in the client", 1, shards * size, rates.part(text), 1, rates)]
 
 
 def _merge(name: str, groups: int, read: float, merged: float, workers: int, rates: Rates) -> Step:
@@ -77,3 +87,13 @@ def _merge(name: str, groups: int, read: float, merged: float, workers: int, rat
     return Step(
         name, groups, max(math.ceil(groups / workers) * one, traffic / rates.disk), traffic, groups * merged
     )
+
+
+def _in_ranges(name: str, groups: int, read: float, merged: float, workers: int, rates: Rates) -> list[Step]:
+    """Merge every group in ranges, about two for a worker, then write the ranges of each group one after another."""
+    assert rates.join is not None
+    tasks = groups * math.ceil(2 * workers / groups)
+    ranges = _merge(f"{name}, in ranges", tasks, read, groups * merged / tasks, workers, rates)
+    traffic = 2 * groups * merged
+    seconds = max(merged / rates.join, 2 * merged / rates.node, traffic / rates.disk)
+    return [ranges, Step(f"{name}, joined", groups, seconds, traffic, groups * merged)]

@@ -165,9 +165,24 @@ def build_vocabulary(
 
 
 def merge_vocabularies(
-    paths: Sequence[PathLike], *, min_count: int = 1, max_size: int | None = None
+    paths: Sequence[PathLike],
+    *,
+    min_count: int = 1,
+    max_size: int | None = None,
+    memory: int | None = None,
+    tmp_dir: str | None = None,
 ) -> Vocabulary:
-    """Add up vocabulary files, such as those of shards; sorted by descending count, then by bytes."""
+    """Add up vocabulary files, such as those of shards; sorted by descending count, then by bytes.
+
+    memory: bytes for the whole process while it counts, as in `build_vocabulary`; a word that comes twice in one file
+    is then not always found. Raises `DataError` for files that are no vocabularies, `UsageError` for too little memory.
+    """
+    if memory is not None:
+        group = CounterGroup(1, _memory_for_tables(memory, 1), tmp_dir)
+        for path in paths:
+            for words in Vocabulary.blocks(path):
+                group.add(words)
+        return group.finish(min_count, max_size)
     return sum_of(Vocabulary.load(path) for path in paths).frequent(min_count, max_size)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Iterator
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -16,7 +17,7 @@ import numpy.typing as npt
 
 from mlkit.errors import DataError
 from mlkit.formats import kernels_corpus as kernels
-from mlkit.formats.streams import PathLike, decode_lines, display_name, open_output, read_bytes
+from mlkit.formats.streams import PathLike, decode_lines, display_name, open_input, open_output, read_bytes
 
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
@@ -136,11 +137,31 @@ class Vocabulary:
         Raises `DataError` for a line without a count, or a word that comes twice. `fast` False reads line by line
         also what can be read at once.
         """
-        name = display_name(path)
-        data = read_bytes(path)
+        data, name = read_bytes(path), display_name(path)
         plain = cls._of_plain_table(data) if fast else None
-        if plain is not None:
-            return plain
+        return plain if plain is not None else cls._of_lines(data, name)
+
+    @classmethod
+    def blocks(cls, path: PathLike, size: int = 1 << 20) -> Iterator[Vocabulary]:
+        """Read a file as `load` does, about `size` bytes at a time; words that come twice are found in a block only."""
+        name, before = display_name(path), 0
+        with open_input(path) as stream:
+            while lines := stream.readlines(size):
+                data = b"".join(lines)
+                words = cls._of_plain_table(data)
+                if words is None:
+                    # what is special about a first line holds for that of the file
+                    head = b"\n" if before else b""
+                    try:
+                        words = cls._of_lines(head + data, name)
+                    except DataError as error:
+                        line = None if error.line is None else error.line + before - len(head)
+                        raise DataError(error.message, path=error.path, line=line, hint=error.hint) from None
+                yield words
+                before += len(lines)
+
+    @classmethod
+    def _of_lines(cls, data: bytes, name: str) -> Vocabulary:
         words: list[str] = []
         counts: list[int] = []
         seen: set[str] = set()

@@ -32,4 +32,4 @@ class VocabularyShards:
 
     def merge_parts(self, parts: Sequence[str], part: str, progress: Progress = silent) -> None:
         """Add up vocabulary files."""
-        merge_vocabularies(parts).save(part)
+        merge_vocabularies(parts, memory=self.memory, tmp_dir=self.tmp_dir).save(part)

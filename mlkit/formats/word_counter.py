@@ -76,6 +76,18 @@ class Table:
         self._resize(new_slots, new_blob)
         return True
 
+    def takes(self, words: int, size: int) -> bool:
+        """Say whether so many more words of `size` bytes in all keep the limit."""
+        slots = len(self.table) // 4
+        while _room(slots) < self.words + words:
+            slots *= 2
+        need = (
+            _SLOT * (slots + len(self.table) // 4)
+            + 8 * _room(slots)
+            + 5 * (int(self.offsets[self.words]) + size) // 2
+        )
+        return self.limit is None or need <= self.limit
+
     def reserve(self, words: int, size: int) -> None:
         """Make room for so many more words of `size` bytes in all."""
         slots = len(self.table) // 4
@@ -219,6 +231,14 @@ class WordCounter:
                 self._start()
                 state[0] = 0
 
+    def add(self, words: Vocabulary) -> None:
+        """Add words that were counted elsewhere."""
+        if self.table.words and not self.table.takes(len(words), len(words.blob)):
+            self.finish(spill=True)
+            self._start()
+        self.table.reserve(len(words), len(words.blob))
+        self.table.add(words)
+
     def finish(self, spill: bool = False) -> None:
         """Hand the words over to the group."""
         if self.group.fixed is None:
@@ -260,6 +280,14 @@ class CounterGroup:
         counter = self.idle.get()
         try:
             return counter.tokenise(chunk, keep)
+        finally:
+            self.idle.put(counter)
+
+    def add(self, words: Vocabulary) -> None:
+        """Add words that were counted elsewhere, with any idle counter."""
+        counter = self.idle.get()
+        try:
+            counter.add(words)
         finally:
             self.idle.put(counter)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from mlkit.cluster.estimate import Rates, law, simulate
@@ -21,14 +23,26 @@ def test_the_tree_has_a_level_for_every_factor_of_eight() -> None:
     assert [step.tasks for step in steps] == [512, 64, 8, 1]
 
 
+def test_merges_in_ranges_by_hand() -> None:
+    rates = replace(RATES, join=50.0)
+    count, ranges, join = simulate(200.0, 2, rates, shard=50.0)
+    # four shards; four parts of 25 bytes make 100, a quarter of them read by each of four tasks at 20 bytes/s
+    assert (count.tasks, count.parts) == (4, 100.0)
+    assert (ranges.tasks, ranges.seconds, ranges.traffic, ranges.parts) == (4, 2.5, 200.0, 100.0)
+    assert (join.tasks, join.seconds, join.traffic, join.parts) == (1, 2.0, 200.0, 100.0)
+    steps = simulate(512.0, 4, rates, shard=1.0)
+    assert [step.tasks for step in steps] == [512, 64, 8, 8, 1]
+
+
 def test_slow_disks_bound_every_stage() -> None:
     slow = Rates(10.0, 20.0, 0.5, 1.0, node=1e9, disk=1.0)
     assert all(step.seconds == step.traffic for step in simulate(200.0, 4, slow, shard=50.0))
 
 
 def test_more_workers_are_never_slower() -> None:
-    seconds = [sum(step.seconds for step in simulate(1e12, workers, RATES)) for workers in (16, 64, 256)]
-    assert seconds == sorted(seconds, reverse=True)
+    for rates in (RATES, replace(RATES, join=1e6)):
+        seconds = [sum(step.seconds for step in simulate(1e12, workers, rates)) for workers in (16, 64, 256)]
+        assert seconds == sorted(seconds, reverse=True)
 
 
 def test_the_law_goes_through_both_measurements() -> None:

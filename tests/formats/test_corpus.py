@@ -17,6 +17,7 @@ from mlkit.errors import DataError, MlkitError, ModelError, UsageError
 from mlkit.formats import corpus, kernels_corpus, text_chunks
 from mlkit.formats.corpus import EncodedCorpus, Vocabulary, build_vocabulary, encode_corpus, prepare_corpus
 from mlkit.formats.word_counter import CounterGroup
+from mlkit.memory import resident
 from tests.naive import corpus as naive
 
 JIT = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
@@ -204,6 +205,55 @@ def test_shards_add_up(tmp_path: Path, contents: list[str], shards: int, packed:
     merged = corpus.merge_vocabularies([tmp_path / f"part{index}" for index in range(shards)])
     whole = build_vocabulary(paths, min_count=1)
     assert merged.fingerprint == whole.fingerprint
+
+
+@needs_jit
+def test_merging_within_a_bound_of_memory(tmp_path: Path) -> None:
+    """Words that do not fit go to disk by parts; the sums are the same."""
+    for part in range(3):
+        rows = [f"{(k * k) % 99991:x}w{k % 7}\t{k % 13 + part}" for k in range(1, 60_000)]
+        kept = {row.split("\t")[0]: row for row in rows}
+        (tmp_path / f"part{part}").write_text("\n".join(kept.values()) + "\n")
+    paths = [tmp_path / f"part{part}" for part in range(3)]
+    whole = corpus.merge_vocabularies(paths, min_count=2)
+    assert len(whole) > 30_000
+    bound = resident() + (30 << 20)
+    with pytest.raises(UsageError, match="too small"):
+        corpus.merge_vocabularies(paths, memory=1 << 20)
+    bounded = corpus.merge_vocabularies(paths, min_count=2, memory=bound, tmp_dir=str(tmp_path))
+    assert bounded.fingerprint == whole.fingerprint
+    group = CounterGroup(1, 1 << 20, str(tmp_path))
+    for path in paths:
+        for words in Vocabulary.blocks(path, 10_000):
+            group.add(words)
+    assert len(group.generations) > 1  # some were spilled
+    assert group.finish(min_count=2).fingerprint == whole.fingerprint
+
+
+@relaxed
+@given(
+    st.lists(st.sampled_from(["a\t1", "b 2", "\ufeff\t3", "é\t4", "</s> 9", "c\t5"]), unique=True),
+    st.integers(1, 40),
+)
+def test_a_vocabulary_in_blocks_is_that_of_the_whole(tmp_path: Path, lines: list[str], size: int) -> None:
+    path = tmp_path / "v"
+    path.write_text("".join(f"{line}\n" for line in lines))
+    try:
+        whole = Vocabulary.load(path)
+    except DataError:
+        return  # a lone mark of byte order in the first line leaves no word
+    blocks = list(Vocabulary.blocks(path, size))
+    assert [word for words in blocks for word in words.words()] == whole.words()
+    assert [count for words in blocks for count in words.counts.tolist()] == whole.counts.tolist()
+
+
+@pytest.mark.parametrize("bad", [b"no count\n", b"\xff\t3\n"])
+def test_blocks_name_the_line(tmp_path: Path, bad: bytes) -> None:
+    (tmp_path / "v").write_bytes(b"".join(b"w%d\t1\n" % k for k in range(50)) + bad + b"z\t1\n")
+    for size in (1, 20, 1000):
+        with pytest.raises(DataError) as fault:
+            list(Vocabulary.blocks(tmp_path / "v", size))
+        assert fault.value.line == 51
 
 
 def test_a_pipe_has_no_shards() -> None:
