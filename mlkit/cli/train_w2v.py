@@ -88,6 +88,14 @@ def train_w2v(
         float | None,
         options.number("--min-lr", "Learning rate at the end (it falls linearly).", MODEL, "lr / 10000"),
     ] = None,
+    shuffle: Annotated[
+        bool,
+        typer.Option(
+            "--shuffle/--no-shuffle",
+            help="Read blocks of the text in a new order in each epoch.",
+            rich_help_panel=MODEL,
+        ),
+    ] = True,
     min_count: Annotated[int, options.whole("--min-count", "Leave out rarer words.", TEXT)] = 5,
     max_vocab: Annotated[
         int | None, options.whole("--max-vocab", "Keep the N most frequent words.", TEXT, "all")
@@ -173,7 +181,8 @@ def train_w2v(
     choice = Choice(lr, checkpoint, resume)
     settings = Settings(
         model=model.value, loss=loss.value, dim=dim, window=window, negative=negative, ns_exponent=ns_exponent,
-        share_negatives=share_negatives, sample=sample, epochs=epochs, min_lr=min_lr, seed=seed, **choice.settings,
+        share_negatives=share_negatives, sample=sample, epochs=epochs, min_lr=min_lr, seed=seed, shuffle=shuffle,
+        **choice.settings,
     )  # fmt: skip
     texts = Texts(
         corpus, min_count=min_count, max_vocab=max_vocab, lower=lower, vocabulary=vocab, encoded=encoded,

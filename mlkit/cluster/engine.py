@@ -38,10 +38,12 @@ class Tasks:
 class Engine(ABC):
     """Workers, and a folder that all of them see; the folder goes when the engine is closed.
 
-    workers: how many tasks run at a time. local: whether they run on this machine, in the same folder.
+    workers: how many tasks run at a time. local: whether they run on this machine, in the same folder. mapped: whether
+    tasks may map files that others write to: local, and never two workers with the same task.
     """
 
     local = True
+    mapped = False
 
     def __init__(self, workers: int, folder: str) -> None:
         self.workers, self.folder = workers, folder

@@ -21,6 +21,8 @@ PATIENCE = 5.0  # seconds that the pool has to notice by itself that a worker di
 class ProcessEngine(Engine):
     """Workers are spawned processes; they end with this one, however it ends."""
 
+    mapped = True
+
     def __init__(self, workers: int, folder: str) -> None:
         super().__init__(workers, folder)
         self._pool: ProcessPoolExecutor | None = None

@@ -20,11 +20,8 @@ bytes, and changes are added in the order of the shards: the result depends on t
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -32,18 +29,18 @@ from numpy.typing import NDArray
 
 from mlkit.checkpoint import Checkpoints, load_checkpoint
 from mlkit.cluster import Engine, Tasks
+from mlkit.embeddings import kernels_averaging as kernels
+from mlkit.embeddings.exchange import Changes, Counts, Leader, Matrix, Plan, Rows, Weights, aligned
 from mlkit.errors import MlkitError
 from mlkit.progress import Progress, Report, silent
 from mlkit.threads import available_cores, map_chunks
 
-Matrix = NDArray[np.float32]
-Weights = dict[str, Matrix]
 Floats = NDArray[np.float64]
 
 CURVATURE = 0.3  # measured: `python -m tests.benchmarks cluster_training`
 ALARM, STRICTER, STRICTEST = 1.2, 4.0, 256.0
 SYNC = 30  # rounds of an epoch, measured likewise
-BLOCK = 1 << 10  # rows at a time: what fits in the cache
+RANGES = 4  # of rows for every thread that puts changes together
 
 
 @dataclass(frozen=True)
@@ -84,6 +81,10 @@ class Trainer(Protocol):
         """Train round `number` of a shard."""
         ...
 
+    def touched(self, shard: int, number: int) -> dict[str, Rows]:
+        """Return for matrices where it is known the rows (ascending) that the round may change."""
+        ...
+
 
 @dataclass
 class Rounds:
@@ -120,7 +121,9 @@ class Rounds:
     def run(self) -> list[Figures]:
         """Train; return the figures of every epoch that was begun."""
         if not self.moves:
-            self.moves = {name: np.zeros_like(matrix) for name, matrix in self.weights.items()}
+            self.moves = {name: aligned(*matrix.shape) for name, matrix in self.weights.items()}
+        plan = Plan.of(self.engine.folder, self.weights, len(self.shards), mapped=self.engine.mapped)
+        self._leader: Leader = plan.lead(self.weights, self.done)
         total, going = self.epochs * self.sync, True
         while self.done < total and going:
             figures = self._round()
@@ -139,7 +142,8 @@ class Rounds:
         saved, arrays = load_checkpoint(self.checkpoints.path, self.command, self._identity())
         for name, matrix in self.weights.items():
             matrix[:] = arrays[name]
-            self.moves[name] = arrays[f"moves of {name}"].copy()
+            self.moves[name] = aligned(*matrix.shape)
+            self.moves[name][:] = arrays[f"moves of {name}"]
         for name, array in self.kept.items():
             array[...] = arrays[name]
         self.done = saved["round"]
@@ -157,31 +161,48 @@ class Rounds:
             "round": self.done, "figures": figures, "more": self.state, "caution": self.caution,
             "least": None if np.isinf(self.least) else self.least,
         }  # fmt: skip
-        moves = {f"moves of {name}": matrix for name, matrix in self.moves.items()}
+        moves = {}
+        for name, matrix in self.moves.items():
+            matrix[self._leader.stamps[name] != self.done - 1] = 0
+            moves[f"moves of {name}"] = matrix
         self.checkpoints.save(self.command, self._identity(), state, {**self.weights, **moves, **self.kept})
 
     def _round(self) -> Figures:
-        base = {name: self.engine.file(f"round-{self.done}-{name}.npy") for name in self.weights}
-        for name, path in base.items():
-            put(path, self.weights[name])
-        steps = [
-            (self.trainer, shard, self.done, base, self.engine.file(f"round-{self.done}-{shard}"))
-            for shard in self.shards
-        ]
-        names = [f"shard {shard + 1}/{self.of}" for shard in self.shards]
-        found: list[Figures] = self.engine.run(Tasks(_step, steps, names, "training"), self._report)
-        figures = sum(found, Figures())
+        leader, number = self._leader, self.done
+        leader.offer(number)
+        found = self._steps(range(len(self.shards)))
+        lost = [slot for slot, each in enumerate(found) if each is None]
+        if lost:  # new workers, which have no weights yet
+            leader.offer_all(number)
+            for slot, each in zip(lost, self._steps(lost), strict=True):
+                found[slot] = each
+        made = [each for each in found if each is not None]
+        if len(made) < len(found):
+            raise MlkitError(
+                f"a worker does not find the weights in {self.engine.folder}",
+                hint="give a --tmp-dir that all workers see",
+            )
+        figures = sum((each for each, _ in made), Figures())
         self._watch(figures)
-        rate = self.rate((self.done + 0.5) / (self.epochs * self.sync))
+        rate = self.rate((number + 0.5) / (self.epochs * self.sync))
+        factor = self.caution * CURVATURE * rate / self.sync
         for name, matrix in self.weights.items():
-            changes = [changed_rows(prefix, name) for *_, prefix in steps]
-            strength = self.caution * CURVATURE * rate / self.sync * self.updates[name]
-            put_together(matrix, self.moves[name], changes, strength)
-            for *_, prefix in steps:
-                for path in _paths(prefix, name):
-                    Path(path).unlink(missing_ok=True)
-            Path(base[name]).unlink(missing_ok=True)
+            changes = leader.changes(number, name, [counts for _, counts in made])
+            put_together(
+                matrix, self.moves[name], leader.stamps[name], leader.shared[name], changes, number,
+                self.updates[name], factor,
+            )  # fmt: skip
         return figures
+
+    def _steps(self, slots: Sequence[int]) -> list[tuple[Figures, Counts] | None]:
+        """Have the shards in these places of the list trained."""
+        shards = [self.shards[slot] for slot in slots]
+        plan = self._leader.plan
+        steps = [
+            (self.trainer, plan, shard, slot, self.done) for slot, shard in zip(slots, shards, strict=True)
+        ]
+        names = [f"shard {shard + 1}/{self.of}" for shard in shards]
+        return self.engine.run(Tasks(_step, steps, names, "training"), self._report)
 
     def _watch(self, figures: Figures) -> None:
         """Become more careful when the loss rises: the changes overshoot."""
@@ -207,74 +228,42 @@ class Rounds:
 
 
 def put_together(
-    weights: Matrix, moves: Matrix, changes: Sequence[tuple[NDArray[np.int64], Matrix]], strength: Floats
+    weights: Matrix,
+    moves: Matrix,
+    stamps: Rows,
+    shared: Matrix,
+    changes: Changes,
+    number: int,
+    updates: Floats,
+    factor: float,
 ) -> None:
-    """Move `weights` [rows, dim] by what workers made of them, and note how they moved, both in place.
+    """Move `weights` [rows, dim] by what workers made of them in round `number`, and note how they moved.
 
-    changes: for every worker its changed rows (ascending) and what they became; strength: q of every row, see above.
+    stamps: the round in which every row changed last; shared: flat, gets the new rows too. All four are changed in
+    place. updates: how often one worker updates each row; factor: q of one update, see above.
     """
+    rows, threads = len(weights), available_cores()
+    step = max(-(-rows // (RANGES * threads)), 1)
 
     def work(first: int) -> None:
-        block, move = weights[first : first + BLOCK], moves[first : first + BLOCK]
-        total = np.zeros(block.shape)
-        alone = block.copy()  # where one worker changed a row, its row is the result, bit by bit
-        touched = np.zeros(len(block), np.int64)
-        for rows, values in changes:
-            low, high = np.searchsorted(rows, (first, first + len(block)))
-            local = rows[low:high] - first
-            alone[local] = values[low:high]
-            total[local] += values[low:high].astype(np.float64) - block[local]
-            touched[local] += 1
-        several = np.flatnonzero(touched > 1)
-        share = shortened(touched[several], strength[first : first + BLOCK][several]).reshape(-1, 1)
-        total[several] = share * total[several] + (1 - share) * move[several]
-        alone[several] = block[several] + total[several]
-        move[:] = total
-        block[:] = alone
+        kernels.put_together(
+            first, min(first + step, rows), *changes, weights.reshape(-1), shared, moves.reshape(-1), stamps, number,
+            updates, factor,
+        )  # fmt: skip
 
-    for _ in map_chunks(work, range(0, len(weights), BLOCK), available_cores()):
+    for _ in map_chunks(work, range(0, rows, step), threads):
         pass
 
 
-def shortened(workers: NDArray[np.int64], strength: Floats) -> Floats:
-    """Return by what to multiply the sum of the changes of so many workers: from 1 down to 1 / workers."""
-    q = np.maximum(strength, 1e-9)
-    part: Floats = np.expm1(-workers * q) / (workers * np.expm1(-q))
-    return part
-
-
-def put(path: str, array: NDArray[Any]) -> None:
-    """Write an array to a file that others map; it is whole as soon as it is there."""
-    temporary = f"{path}.{os.getpid()}.{time.monotonic_ns()}"
-    with open(temporary, "wb") as file:
-        np.save(file, array, allow_pickle=False)
-    Path(temporary).replace(path)
-
-
-def changed_rows(prefix: str, name: str) -> tuple[NDArray[np.int64], Matrix]:
-    """Map what a worker changed."""
-    rows, values = (np.load(path, mmap_mode="r") for path in _paths(prefix, name))
-    return np.asarray(rows), np.asarray(values)
-
-
-def _paths(prefix: str, name: str) -> tuple[str, str]:
-    return f"{prefix}-{name}-rows.npy", f"{prefix}-{name}-values.npy"
-
-
-def _step(item: tuple[Trainer, int, int, dict[str, str], str], progress: Progress) -> Figures:
-    """Train one round of one shard: pages of the common weights are copied when they are written to."""
-    trainer, shard, number, base, prefix = item
-    weights = {name: np.asarray(np.load(path, mmap_mode="c")) for name, path in base.items()}
-    figures = trainer.train(shard, number, weights, progress)
-    if not np.isfinite(figures.loss):
-        raise MlkitError("the training diverged: the loss is not finite", hint="lower --lr, or raise --sync")
-    for name, path in base.items():
-        old, new = np.load(path, mmap_mode="r"), weights[name]
-        found = [
-            first + np.flatnonzero((new[first : first + BLOCK] != old[first : first + BLOCK]).any(axis=1))
-            for first in range(0, len(new), BLOCK)
-        ]
-        rows = np.concatenate([np.zeros(0, np.int64), *found])
-        for target, array in zip(_paths(prefix, name), (rows, new[rows]), strict=True):
-            put(target, array)
-    return figures
+def _step(item: tuple[Trainer, Plan, int, int, int], progress: Progress) -> tuple[Figures, Counts] | None:
+    """Train one round of one shard; None if this worker has not the weights."""
+    trainer, plan, shard, slot, number = item
+    with plan.replica() as replica:
+        if not replica.update(number):
+            return None
+        figures = trainer.train(shard, number, replica.weights, progress)
+        if not np.isfinite(figures.loss):
+            raise MlkitError(
+                "the training diverged: the loss is not finite", hint="lower --lr, or raise --sync"
+            )
+        return figures, replica.give(number, slot, trainer.touched(shard, number))

@@ -11,22 +11,23 @@ import numpy as np
 
 from mlkit.checkpoint import Checkpoints, StopSignals
 from mlkit.cluster import Engine, Tasks, counted_parts
-from mlkit.embeddings.averaging import Crew, Figures, Floats, Rounds, Weights, put
+from mlkit.embeddings.averaging import Crew, Figures, Floats, Rounds
+from mlkit.embeddings.exchange import Rows, Weights, put
+from mlkit.embeddings.reading import Reading
 from mlkit.embeddings.sampling import sums_of_places
 from mlkit.embeddings.word2vec import (
     CHUNK,
     COMMAND,
-    Chunk,
     HeldOut,
     Settings,
     WordVectors,
-    _chunks,
     _initial,
     _key,
     _require_finite,
     _Run,
     _State,
     _Tables,
+    reading_of,
     sweep,
 )
 from mlkit.embeddings.word2vec_texts import (
@@ -94,10 +95,8 @@ def train_texts_on(
     }
     put(crew.engine.file("counts.npy"), vocabulary.counts)
     put(crew.engine.file("places.npy"), np.zeros(0) if places is None else places)
-    looks = _Looks(
-        _Run(np.zeros(0, np.int32), [], settings, tables, state, 1, held_out, checkpoints, {}, silent),
-        weights,
-    )
+    nothing = reading_of(np.zeros(0, np.int32), settings)
+    looks = _Looks(_Run(nothing, settings, tables, state, 1, held_out, checkpoints, {}, silent), weights)
     rounds = Rounds(
         crew.engine, _ShardTrainer(settings, crew.sync, crew.threads, crew.engine.folder),
         [shard for shard, count in enumerate(tokens) if count], len(tokens), settings.epochs, crew.sync, weights,
@@ -210,33 +209,49 @@ class _ShardTrainer:
     folder: str
 
     def train(self, shard: int, number: int, weights: Weights, progress: Progress) -> Figures:
-        path = f"{self.folder}/shard-{shard}.ids"
-        corpus = EncodedCorpus.open(path)
-        tables = _tables(self.folder, self.settings)
-        chunks = _shard_chunks(path, self.settings.epochs, self.sync)
-        seed = self.settings.seed if shard == 0 else int(_key(self.settings.seed, ~shard))
-        own = replace(self.settings, seed=seed)
-        each = len(chunks) // self.settings.epochs
-        epoch, place = divmod(number, self.sync)
-        first, last = (epoch * each + each * edge // self.sync for edge in (place, place + 1))
+        own = self._own(shard)
+        reading, tables = self._reading(shard), _tables(self.folder, self.settings)
+        first, last = self._chunks(reading, number)
         state = _State(
             weights["inputs"].reshape(-1), weights["outputs"].reshape(-1), np.zeros((own.epochs, 3)), first
         )
-        begin = corpus.header["ids"] * epoch + (chunks[first].start if last > first else 0)
-        end = corpus.header["ids"] * epoch + (chunks[last - 1].end if last > first else 0)
+        begin, end = reading.position(first), reading.position(last)
 
         def report(whole: Report) -> None:
             progress(replace(whole, done=whole.done - begin, total=float(max(end - begin, 1))))
 
         began = time.process_time()
         run = _Run(
-            corpus.ids, chunks, own, tables, state, thread_count(self.threads), None,
+            reading, own, tables, state, thread_count(self.threads), None,
             Checkpoints(None, 0.0, StopSignals()), {}, report,
         )  # fmt: skip
         run._run_chunks(last)
-        loss, predictions, _ = state.totals[epoch].tolist()
-        words = sum(int(np.count_nonzero(corpus.ids[c.start : c.end] >= 0)) for c in chunks[first:last])
-        return Figures(loss, predictions, words, time.process_time() - began)
+        loss, predictions, _ = state.totals[number // self.sync].tolist()
+        return Figures(loss, predictions, reading.words(first, last), time.process_time() - began)
+
+    def touched(self, shard: int, number: int) -> dict[str, Rows]:
+        """Return the input rows of the words in the text; which output rows are drawn is not known."""
+        reading = self._reading(shard)
+        marks = np.zeros(len(_tables(self.folder, self.settings).keep), np.bool_)
+        for chunk in range(*self._chunks(reading, number)):
+            text = reading.text(chunk)
+            marks[text[text >= 0]] = True
+        return {"inputs": np.flatnonzero(marks).astype(np.int32)}
+
+    def _own(self, shard: int) -> Settings:
+        seed = self.settings.seed if shard == 0 else int(_key(self.settings.seed, ~shard))
+        return replace(self.settings, seed=seed)
+
+    def _reading(self, shard: int) -> Reading:
+        return _shard_reading(f"{self.folder}/shard-{shard}.ids", self._own(shard), self.sync)
+
+    def _chunks(self, reading: Reading, number: int) -> tuple[int, int]:
+        """Return the first chunk of a round, and that after its last."""
+        epoch, place = divmod(number, self.sync)
+        first, last = (
+            epoch * reading.per_epoch + reading.per_epoch * edge // self.sync for edge in (place, place + 1)
+        )
+        return first, last
 
 
 @lru_cache(maxsize=1)
@@ -246,10 +261,10 @@ def _tables(folder: str, settings: Settings) -> _Tables:
 
 
 @lru_cache(maxsize=8)
-def _shard_chunks(path: str, epochs: int, sync: int) -> list[Chunk]:
+def _shard_reading(path: str, settings: Settings, sync: int) -> Reading:
     """Cut a shard as one machine would, or finer where an epoch has more rounds than such chunks."""
     ids = EncodedCorpus.open(path).ids
-    return list(_chunks(ids, epochs, min(CHUNK, max(len(ids) // sync, 256))))
+    return reading_of(ids, settings, min(CHUNK, max(len(ids) // sync, 256)) if sync > 1 else CHUNK)
 
 
 class _Looks:

@@ -1,7 +1,7 @@
 """Train word vectors: skip-gram and CBOW, negative sampling and hierarchical softmax (Mikolov et al. 2013a, 2013b).
 
-Work is cut into chunks of the encoded corpus, the same for any number of threads. Every random number comes from a
-generator keyed by seed, epoch and chunk, and the learning rate depends on the place in the corpus alone: one thread
+Work is cut into chunks of the encoded corpus, the same for any number of threads (see `reading`). Every random number
+comes from a generator keyed by seed, epoch and chunk, and the learning rate depends on the words read alone: one thread
 gives the same bytes always, and a resumed run those of an uninterrupted one. Several threads update the same
 matrices without locks (Hogwild, Niu et al. 2011): equal in quality, not in bytes.
 """
@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from mlkit.checkpoint import Checkpoints, StopSignals, load_checkpoint
 from mlkit.embeddings import kernels_w2v as kernels
+from mlkit.embeddings.reading import Reading
 from mlkit.embeddings.sampling import (
     HuffmanPaths,
     alias_table,
@@ -44,8 +44,8 @@ class Settings:
     """What to train. None stands for the default of the model: window 10 / 5, lr 0.025 / 0.05 (skip-gram / CBOW).
 
     `lr` falls linearly to `min_lr` (default: a ten-thousandth of it). `share_negatives`: how many successive centre
-    words use the same noise words; more than 1 is faster and costs quality. Raises `UsageError` for values
-    out of range.
+    words use the same noise words; more than 1 is faster and costs quality. `shuffle`: read the text by blocks, in a
+    new order in every epoch. Raises `UsageError` for values out of range.
     """
 
     model: str = "skipgram"
@@ -60,6 +60,7 @@ class Settings:
     lr: float | None = None
     min_lr: float | None = None
     seed: int = 1
+    shuffle: bool = True
 
     def __post_init__(self) -> None:
         skipgram = self.model == "skipgram"
@@ -133,14 +134,6 @@ class WordVectors:
     stopped_early: bool
 
 
-class Chunk(NamedTuple):
-    """One piece of work: ids[start:end] of an epoch."""
-
-    epoch: int
-    start: int
-    end: int
-
-
 @dataclass
 class _State:
     """All that changes: what a checkpoint holds."""
@@ -182,16 +175,19 @@ def train(
     if words == 0 or len(ids) == 0:
         raise DataError("no word is left to train on", hint="lower --min-count, or give more text")
     identity = {**asdict(settings), **(identity or {}), "words": words, "ids": len(ids)}
-    chunks = list(_chunks(ids, settings.epochs))
+    reading = reading_of(ids, settings)
     tables = _Tables.build(counts, settings, ids)
     checkpoints = checkpoints or Checkpoints(None, 0.0, StopSignals())
     if resume and checkpoints.path is not None:
         state = _resumed(checkpoints, identity, tables, settings)
     else:
         state = _initial(words, tables, settings, start)
-    return _Run(
-        ids, chunks, settings, tables, state, threads, held_out, checkpoints, identity, progress
-    ).train()
+    return _Run(reading, settings, tables, state, threads, held_out, checkpoints, identity, progress).train()
+
+
+def reading_of(ids: Ids, settings: Settings, chunk: int = 0) -> Reading:
+    """Return how training reads a text, in chunks of so many ids (0: `CHUNK`)."""
+    return Reading(ids, settings.epochs, settings.seed, shuffle=settings.shuffle, chunk=chunk or CHUNK)
 
 
 def sweep(
@@ -210,7 +206,7 @@ def sweep(
     tables = _Tables.build(counts, settings, ids)
     state = _initial(len(counts), tables, settings, start)
     nothing = Checkpoints(None, 0.0, StopSignals())
-    run = _Run(ids, [], settings, tables, state, 1, None, nothing, {}, silent)
+    run = _Run(reading_of(ids[:0], settings), settings, tables, state, 1, None, nothing, {}, silent)
     pieces = max(1, round(len(ids) / piece))
     for number, rate in enumerate(rates):
         _, place = piece_of(number, len(rates), pieces)
@@ -256,8 +252,7 @@ class _Run:
 
     def __init__(
         self,
-        ids: Ids,
-        chunks: list[Chunk],
+        reading: Reading,
         settings: Settings,
         tables: _Tables,
         state: _State,
@@ -267,7 +262,7 @@ class _Run:
         identity: dict[str, Any],
         progress: Progress,
     ) -> None:
-        self.ids, self.chunks, self.settings, self.tables, self.state = ids, chunks, settings, tables, state
+        self.reading, self.settings, self.tables, self.state = reading, settings, tables, state
         self.threads, self.held_out, self.checkpoints = threads, held_out, checkpoints
         self.identity, self.progress = identity, progress
         self._lock = threading.Lock()
@@ -277,8 +272,9 @@ class _Run:
         """Go through the chunks; between looks at the held-out data threads run freely."""
         began, began_cpu = time.perf_counter(), time.process_time()
         looks = self._looks()
-        while self.state.done < len(self.chunks) and not self._out_of_patience():
-            until = next((look for look in looks if look > self.state.done), len(self.chunks))
+        chunks = self.reading.chunks
+        while self.state.done < chunks and not self._out_of_patience():
+            until = next((look for look in looks if look > self.state.done), chunks)
             self._run_chunks(until)
             if self.state.done in looks:
                 self._validate()
@@ -297,17 +293,16 @@ class _Run:
             words=self._words_read(),
             seconds=time.perf_counter() - began,
             cpu_seconds=time.process_time() - began_cpu,
-            stopped_early=self.state.done < len(self.chunks),
+            stopped_early=self.state.done < chunks,
         )
 
     def _looks(self) -> list[int]:
         """Return after how many chunks the held-out loss is computed."""
         if self.held_out is None:
             return []
-        per_epoch = len(self.chunks) / self.settings.epochs
         number = max(int(self.settings.epochs / self.held_out.every + 1e-9), 1)
-        places = {round((look + 1) * self.held_out.every * per_epoch) for look in range(number)}
-        return sorted({min(max(place, 1), len(self.chunks)) for place in places})
+        places = {round((look + 1) * self.held_out.every * self.reading.per_epoch) for look in range(number)}
+        return sorted({min(max(place, 1), self.reading.chunks) for place in places})
 
     def _run_chunks(self, until: int) -> None:
         """Train chunks up to number `until`, or until a checkpoint is due; this thread works too."""
@@ -335,17 +330,17 @@ class _Run:
 
     def _work(self, until: int, progress: Progress | None) -> None:
         while (number := self._take(until)) is not None:
-            chunk = self.chunks[number]
+            epoch = number // self.reading.per_epoch
             first, last = self._rate(number), self._rate(number + 1)
-            totals = self._train_chunk(self.ids[chunk.start : chunk.end], first, last, number)
+            totals = self._train_chunk(self.reading.text(number), first, last, number)
             _require_finite(math.isfinite(totals[0]))
             with self._lock:
-                self.state.totals[chunk.epoch] += totals
+                self.state.totals[epoch] += totals
             if progress is not None:
-                recent = self.state.totals[chunk.epoch]
+                recent = self.state.totals[epoch]
                 progress(
                     Report(
-                        "training", self._position(number + 1), float(len(self.ids) * self.settings.epochs), "words",
+                        "training", self.reading.position(number + 1), float(self.reading.size), "words",
                         loss=_mean(recent) if recent[1] else None, learning_rate=last,
                         valid_loss=self.state.valid[-1][1] if self.state.valid else None,
                     )
@@ -376,15 +371,8 @@ class _Run:
             )  # fmt: skip
         return totals
 
-    def _position(self, number: int) -> int:
-        """Return the ids read before chunk `number`."""
-        if number == len(self.chunks):
-            return len(self.ids) * self.settings.epochs
-        chunk = self.chunks[number]
-        return chunk.epoch * len(self.ids) + chunk.start
-
     def _rate(self, number: int) -> float:
-        part = self._position(number) / (len(self.ids) * self.settings.epochs)
+        part = self.reading.position(number) / self.reading.size
         return self.settings.rate - (self.settings.rate - self.settings.last_rate) * part
 
     def _out_of_patience(self) -> bool:
@@ -395,7 +383,8 @@ class _Run:
         """Note the held-out loss: the kernel at rate 0, with the same random numbers every time."""
         assert self.held_out is not None
         state = self.state
-        epoch, loss = self._position(state.done) / len(self.ids), self.loss_of(self.held_out.ids)
+        reading = self.reading
+        epoch, loss = reading.position(state.done) / len(reading.ids), self.loss_of(self.held_out.ids)
         best = min((loss for _, loss in state.valid), default=math.inf)
         state.valid.append((epoch, loss))
         state.since_best = 0 if loss < best else state.since_best + 1
@@ -405,16 +394,19 @@ class _Run:
     def loss_of(self, ids: Ids) -> float:
         """Return the mean loss of held-out ids. Raises `DataError` where there is nothing to predict."""
         totals = np.zeros(3)
-        for chunk in _chunks(ids, 1):
-            totals += self._train_chunk(ids[chunk.start : chunk.end], 0.0, 0.0, -1 - chunk.start)
+        reading = Reading(ids, 1, 0, shuffle=False, chunk=CHUNK)
+        for number in range(reading.chunks):
+            totals += self._train_chunk(reading.text(number), 0.0, 0.0, -1 - number)
         if totals[1] == 0:
             raise DataError("the held-out text has no pair of known words")
         return _mean(totals)
 
     def _words_read(self) -> int:
         """Return how many words the chunks done hold."""
-        whole, rest = divmod(self._position(self.state.done), len(self.ids))
-        return whole * int((self.ids >= 0).sum()) + int((self.ids[:rest] >= 0).sum())
+        reading = self.reading
+        epochs, rest = divmod(self.state.done, reading.per_epoch)
+        words = epochs * reading.words(0, reading.per_epoch) if epochs else 0
+        return words + reading.words(self.state.done - rest, self.state.done)
 
     def _save(self) -> None:
         state = self.state
@@ -472,22 +464,6 @@ def aligned(size: int) -> Matrix:
     raw = np.zeros(size + LINE, np.float32)
     skip = -(raw.ctypes.data // 4) % LINE
     return raw[skip : skip + size]
-
-
-def _chunks(ids: Ids, epochs: int, size: int = 0) -> Iterator[Chunk]:
-    """Cut every epoch into chunks of about `size` ids (0: `CHUNK`), at ends of sentences where one is near."""
-    size = size or CHUNK
-    cuts = [0]
-    while cuts[-1] < len(ids):
-        end = min(cuts[-1] + size, len(ids))
-        if end < len(ids):
-            ends = np.flatnonzero(ids[end - size // 8 : end] < 0)
-            if len(ends):
-                end += int(ends[-1]) + 1 - size // 8
-        cuts.append(end)
-    for epoch in range(epochs):
-        for first, last in pairwise(cuts):
-            yield Chunk(epoch, first, last)
 
 
 def _key(seed: int, number: int) -> np.uint64:

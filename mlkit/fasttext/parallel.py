@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 
 from mlkit.checkpoint import Checkpoints, StopSignals
 from mlkit.cluster import Tasks
-from mlkit.embeddings.averaging import Crew, Figures, Rounds, Weights, put
+from mlkit.embeddings.averaging import Crew, Figures, Rounds
+from mlkit.embeddings.exchange import Rows as ChangedRows
+from mlkit.embeddings.exchange import Weights, put
 from mlkit.errors import DataError, MlkitError
 from mlkit.fasttext import kernels_dictionary
 from mlkit.fasttext.dictionary import Corpus, TypeTable, number_types
@@ -342,10 +344,7 @@ class _ShardTrainer:
 
     def train(self, shard: int, number: int, weights: Weights, progress: Progress) -> Figures:
         began = time.process_time()
-        seed = (
-            self.settings.seed if shard == 0 else chunk_seed(self.settings.seed, ~shard, 0) & ((1 << 63) - 1)
-        )
-        trainer = _trainer(self.folder, shard, replace(self.settings, seed=seed), self.sync)
+        trainer = self._trainer(shard)
         trainer.matrix, trainer.output = weights["input"].reshape(-1), weights["output"].reshape(-1)
         epoch, place = divmod(number, self.sync)
         chunks = trainer.chunks(epoch)
@@ -360,6 +359,28 @@ class _ShardTrainer:
             loss, predictions = loss + found, predictions + examples
             progress(Report("training", done, last - first))
         return Figures(loss, predictions, 0, time.process_time() - began)
+
+    def touched(self, shard: int, number: int) -> dict[str, ChangedRows]:
+        """Return the input rows of a text's words and of their n-grams."""
+        trainer = self._trainer(shard)
+        if not isinstance(trainer, WordTrainer):
+            return {}
+        epoch, place = divmod(number, self.sync)
+        chunks = trainer.chunks(epoch)
+        first, last = (len(chunks) * edge // self.sync for edge in (place, place + 1))
+        words = np.zeros(len(trainer.corpus.words), np.bool_)
+        for chunk in chunks[first:last]:
+            words[trainer.text(epoch, chunk)] = True
+        starts, subs = trainer.rows.starts, trainer.rows.subs
+        rows = np.zeros(len(words) + len(trainer.rows.buckets), np.bool_)
+        rows[subs[: starts[len(words)]][np.repeat(words, np.diff(starts[: len(words) + 1]))]] = True
+        return {"input": np.flatnonzero(rows).astype(np.int32)}
+
+    def _trainer(self, shard: int) -> LineTrainer | WordTrainer:
+        seed = (
+            self.settings.seed if shard == 0 else chunk_seed(self.settings.seed, ~shard, 0) & ((1 << 63) - 1)
+        )
+        return _trainer(self.folder, shard, replace(self.settings, seed=seed), self.sync)
 
 
 def updates(corpus: Corpus, settings: Settings, rows: Rows, workers: int) -> dict[str, NDArray[np.float64]]:

@@ -163,11 +163,16 @@ class WordTrainer:
         cuts = np.searchsorted(seen, np.arange(0, int(seen[-1]), size))
         return list(pairwise(np.unique([*cuts.tolist(), len(seen) - 1]).tolist()))
 
+    def text(self, epoch: int, chunk: Chunk) -> Ints:
+        """Return the ids of a chunk."""
+        ids, blocks = self.corpus.ids, self.blocks
+        return np.concatenate(
+            [ids[blocks[k] : blocks[k + 1]] for k in self.order(epoch).places[chunk[0] : chunk[1]]]
+        )
+
     def work(self, epoch: int, number: int, chunk: Chunk) -> tuple[float, float]:
         """Train one chunk; return (sum of losses, pairs)."""
-        first, last, rate = chunk
-        ids, blocks = self.corpus.ids, self.blocks
-        text = np.concatenate([ids[blocks[k] : blocks[k + 1]] for k in self.order(epoch).places[first:last]])
+        rate, text = chunk[2], self.text(epoch, chunk)
         result = np.zeros(2)
         scratch = aligned_zeros(3 * self.size + padded(len(self.corpus.words)) + LANES)
         shared = (

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from mlkit.checkpoint import Checkpoints, StopSignals
 from mlkit.cluster import Engine, Tasks, open_engine
 from mlkit.cluster.tasks import Outcome, run_task
 from mlkit.embeddings import averaging
-from mlkit.embeddings.averaging import Crew, changed_rows, put, put_together, shortened
+from mlkit.embeddings.averaging import Crew, put_together
+from mlkit.embeddings.exchange import Changes, Plan, Weights, aligned
 from mlkit.embeddings.parallel import train_texts_on
 from mlkit.embeddings.word2vec import Settings
 from mlkit.embeddings.word2vec_texts import Texts, Trained, train_texts
@@ -31,9 +33,16 @@ SETTINGS = Settings(dim=12, window=3, epochs=2, sample=0)
 class Serial(Engine):
     """Runs tasks one after the other in this process, in any order, some of them twice."""
 
-    def __init__(self, workers: int, folder: Path, order: Callable[[list[int]], list[int]] = list) -> None:
+    def __init__(
+        self,
+        workers: int,
+        folder: Path,
+        order: Callable[[list[int]], list[int]] = list,
+        *,
+        mapped: bool = False,
+    ) -> None:
         super().__init__(workers, str(folder))
-        self.order = order
+        self.order, self.mapped = order, mapped
 
     def outcomes(
         self, tasks: Tasks, notes: list[str], look: Callable[[], None]
@@ -62,62 +71,125 @@ def text(tmp_path: Path) -> Path:
     return path
 
 
-def test_put_together_is_the_naive_rule() -> None:
+def together(weights: Any, moves: Any, changes: Any, strength: Any, number: int = 5) -> tuple[Any, Any, Any]:
+    """Put changes [(rows, values)] together; return weights, moves and stamps."""
+    sizes = np.array([len(rows) for rows, _ in changes])
+    ends = np.cumsum(sizes)
+    rows = np.concatenate([rows for rows, _ in changes]).astype(np.int32)
+    values = np.concatenate([values for _, values in changes]).astype(np.float32).reshape(-1)
+    weights, moves, shared = weights.copy(), moves.copy(), np.zeros(weights.size, np.float32)
+    stamps = np.full(len(weights), number - 1, np.int32)
+    put_together(
+        weights, moves, stamps, shared, Changes(rows, ends - sizes, ends, values), number, strength, 1.0
+    )
+    new = stamps == number
+    assert (shared.reshape(weights.shape)[new] == weights[new]).all()
+    return weights, moves, stamps
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_put_together_is_the_naive_rule(workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
     generator = np.random.default_rng(1)
-    weights, moves = (generator.normal(size=(23, 16)).astype(np.float32) for _ in range(2))
-    strength = generator.exponential(size=23) * 3
+    weights, moves = (generator.normal(size=(13, 16)).astype(np.float32) for _ in range(2))
+    strength = generator.exponential(size=13) * 3
+    strength[:2] = 1e-6, 100  # about the sum, and the mean
     changes = []
-    for _ in range(3):
-        rows = np.flatnonzero(generator.random(23) < 0.5)
+    for _ in range(workers):
+        rows = np.flatnonzero((generator.random(13) < 0.5) | (np.arange(13) < 2))
         changes.append((rows, (weights[rows] + generator.normal(size=(len(rows), 16))).astype(np.float32)))
     expected = naive_put_together(weights.tolist(), moves.tolist(), changes, strength.tolist())
-    before = weights.copy()
-    put_together(weights, moves, changes, strength)
-    assert weights == pytest.approx(np.array(expected[0]), abs=1e-5)
-    assert moves == pytest.approx(np.array(expected[1]), abs=1e-5)
+    results = []
+    for threads in (1, 2, 5):  # ranges of rows do not matter
+        monkeypatch.setattr(averaging, "available_cores", lambda: threads)  # noqa: B023
+        results.append(together(weights, moves, changes, strength))
+    found, moved, stamps = results[0]
+    changed = np.unique(np.concatenate([rows for rows, _ in changes]))
+    assert found == pytest.approx(np.array(expected[0]), abs=1e-5)
+    assert moved[changed] == pytest.approx(np.array(expected[1])[changed], abs=1e-5)
+    assert (np.flatnonzero(stamps == 5) == changed).all()
     rows, values = changes[0]
     alone = [place for place, row in enumerate(rows) if not any(row in other for other, _ in changes[1:])]
-    assert (weights[rows[alone]] == values[alone]).all()
-    idle = np.setdiff1d(np.arange(23), np.concatenate([rows for rows, _ in changes]))
-    assert (weights[idle] == before[idle]).all()
+    assert (found[rows[alone]] == values[alone]).all()
+    assert all((a == b).all() for one in results[1:] for a, b in zip(one, results[0], strict=True))
 
 
-def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_moves_of_rows_that_rested_do_not_count() -> None:
+    weights, moves = np.zeros((1, 16), np.float32), np.ones((1, 16), np.float32)
+    changes = [(np.array([0]), weights + 2), (np.array([0]), weights + 2)]
+    for stamp, expected in ((4, 2.5), (3, 2.0)):  # the mean, and half of the last move if it was one
+        stamps = np.full(1, stamp, np.int32)
+        found, values = weights.copy(), np.full(32, 2, np.float32)
+        known = Changes(np.zeros(2, np.int32), np.array([0, 1]), np.array([1, 2]), values)
+        put_together(found, moves.copy(), stamps, found.reshape(-1), known, 5, np.array([100.0]), 1.0)
+        assert found == pytest.approx(expected)
+        assert changes
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+def test_weights_and_changes_travel(mapped: bool, tmp_path: Path) -> None:
+    """Replicas that took part, that missed rounds, that are new, and that trained in vain have the same weights."""
     generator = np.random.default_rng(2)
-    results = []
-    base = generator.normal(size=(50, 16)).astype(np.float32)
-    changes = [(np.arange(0, 50, step), base[::step] + np.float32(0.1)) for step in (1, 2, 3)]
-    for block in (7, 50, 1000):
-        monkeypatch.setattr(averaging, "BLOCK", block)
-        weights, moves = base.copy(), np.ones_like(base)
-        put_together(weights, moves, changes, np.linspace(0, 5, 50))
-        results.append(weights.tobytes() + moves.tobytes())
-    assert results[0] == results[1] == results[2]
-
-
-def test_the_sum_is_shortened_to_the_mean() -> None:
-    workers = np.array([1, 1, 4, 4, 4])
-    share = shortened(workers, np.array([0.0, 9.0, 0.0, 1.0, 100.0]))
-    assert share == pytest.approx([1, 1, 1, (1 - np.exp(-4)) / (4 * (1 - np.exp(-1))), 0.25])
-
-
-def test_arrays_travel_whole(tmp_path: Path) -> None:
-    rows, values = np.array([1, 5]), np.ones((2, 16), np.float32)
-    put(str(tmp_path / "x-m-rows.npy"), rows)
-    put(str(tmp_path / "x-m-values.npy"), values)
-    found = changed_rows(str(tmp_path / "x"), "m")
-    assert (found[0] == rows).all()
-    assert (found[1] == values).all()
-    assert len(list(tmp_path.iterdir())) == 2
+    weights: Weights = {name: aligned(rows, 16) for name, rows in (("a", 7), ("b", 5))}
+    for matrix in weights.values():
+        matrix[:] = generator.normal(size=matrix.shape)
+    plan = Plan.of(str(tmp_path), weights, 2, mapped=mapped)
+    leader = plan.lead(weights, 3)
+    moves = {name: np.zeros_like(matrix) for name, matrix in weights.items()}
+    late = None
+    for number in range(3, 11):
+        leader.offer(number)
+        counts = []
+        for slot in range(2):
+            with plan.replica() as replica:
+                assert replica.update(number)
+                assert all((replica.weights[name] == weights[name]).all() for name in weights)
+                replica.weights["a"][[slot, 3]] += number
+                replica.weights["b"][slot + 1] -= 1
+                touched = {"a": np.array([0, 1, 3, 5], np.int32)} if slot else {}
+                counts.append(replica.give(number, slot, touched))
+                if late is None:
+                    with pytest.raises(RuntimeError), plan.replica() as lost:
+                        assert lost.update(number)
+                        lost.weights["b"][4] = 0
+                        raise RuntimeError
+                    with plan.replica() as late:  # another thread's
+                        assert late.update(number)
+                        late.weights["b"][4] = 0  # a task that is run twice
+                        late.give(number, 1, {})
+        assert counts == [{"a": 2, "b": 1}] * 2
+        expected = {name: matrix.copy() for name, matrix in weights.items()}
+        expected["a"][[0, 1]] += number
+        expected["a"][3] += number  # the mean of both
+        expected["b"][[1, 2]] -= 1
+        for name, matrix in weights.items():
+            changes = leader.changes(number, name, counts)
+            put_together(
+                matrix, moves[name] * 0, leader.stamps[name], leader.shared[name], changes, number,
+                np.full(len(matrix), 1e9), 1.0,
+            )  # fmt: skip
+            assert matrix == pytest.approx(expected[name], abs=1e-4)
+    leader.offer(11)
+    with plan.replica() as replica, plan.replica() as other:
+        assert late in (replica, other)
+        assert lost not in (replica, other)
+        for one in (replica, other):
+            if not one.update(11):
+                leader.offer_all(11)
+                assert one.update(11)
+            assert all((one.weights[name] == weights[name]).all() for name in weights)
 
 
 @quick
 @pytest.mark.parametrize("model", ["skipgram", "cbow"])
 @pytest.mark.parametrize("loss", ["ns", "hs"])
-def test_one_worker_makes_what_one_machine_makes(model: str, loss: str, text: Path, tmp_path: Path) -> None:
-    settings = replace(SETTINGS, model=model, loss=loss)
+@pytest.mark.parametrize("mapped", [True, False])
+def test_one_worker_makes_what_one_machine_makes(
+    model: str, loss: str, mapped: bool, text: Path, tmp_path: Path
+) -> None:
+    settings = replace(SETTINGS, model=model, loss=loss, shuffle=mapped)
     alone = train_texts(Texts([text], min_count=1), settings, threads=1)
-    shared = train_texts_on(Crew(Serial(1, tmp_path), sync=1), Texts([text], min_count=1), settings)
+    crew = Crew(Serial(1, tmp_path, mapped=mapped), sync=1)
+    shared = train_texts_on(crew, Texts([text], min_count=1), settings)
     assert shared.words == alone.words
     assert bytes_of(shared) == bytes_of(alone)
     assert shared.record.losses == pytest.approx(alone.record.losses)
@@ -128,11 +200,12 @@ def test_one_worker_makes_what_one_machine_makes(model: str, loss: str, text: Pa
 @pytest.mark.parametrize("loss", ["ns", "hs"])
 def test_order_of_arrival_and_repetition_do_not_matter(loss: str, text: Path, tmp_path: Path) -> None:
     settings, results = replace(SETTINGS, loss=loss), []
-    for name, order in (("a", list), ("b", lambda n: n[::-1]), ("c", lambda n: [*n, *n[::-1]])):
+    orders = [("a", list), ("b", lambda n: n[::-1]), ("c", lambda n: [*n, *n[::-1]])]
+    for name, order in orders + [(name * 2, order) for name, order in orders]:
         (tmp_path / name).mkdir()
-        engine = Serial(3, tmp_path / name, order)
+        engine = Serial(3, tmp_path / name, order, mapped=len(name) > 1)
         results.append(bytes_of(train_texts_on(Crew(engine, sync=4), Texts([text], min_count=1), settings)))
-    assert results[0] == results[1] == results[2]
+    assert all(result == results[0] for result in results)
 
 
 @quick

@@ -49,8 +49,8 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("loss", ["ns", "hs"])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_vectors_learn_the_topics(model: str, loss: str, threads: int, small_chunks: None) -> None:
-    # the tree learns the topics in one epoch at 0.1: there would be no later fall of the loss to see
-    rate = 0.1 if loss == "ns" else 0.05
+    # the tree learns the topics in one epoch at 0.1, and CBOW learns the text by heart
+    rate = 0.1 if loss == "ns" and model == "skipgram" else 0.05
     settings = Settings(model=model, loss=loss, dim=16, window=5, epochs=30, lr=rate, sample=0)
     result = train(IDS, COUNTS, settings, threads=threads)
     unit = result.vectors / np.linalg.norm(result.vectors, axis=1, keepdims=True)
@@ -208,16 +208,6 @@ def test_nothing_to_train_on() -> None:
 def test_settings_out_of_range(wrong: dict) -> None:
     with pytest.raises(UsageError):
         Settings(**wrong)
-
-
-def test_chunks_cover_every_epoch_and_end_at_sentences() -> None:
-    ids = topics(20_000)
-    chunks = list(word2vec._chunks(ids, 2))
-    assert [chunk.epoch for chunk in chunks] == sorted(chunk.epoch for chunk in chunks)
-    assert sum(chunk.end - chunk.start for chunk in chunks) == 2 * len(ids)
-    assert all(ids[chunk.end - 1] == -1 for chunk in chunks)
-    long = np.zeros(200_000, np.int32)  # one sentence without end
-    assert max(chunk.end - chunk.start for chunk in word2vec._chunks(long, 1)) == word2vec.CHUNK
 
 
 def test_texts_with_existing_vectors_keep_and_add_words(tmp_path: Path) -> None:
