@@ -51,8 +51,9 @@ Input = option(
     str, "--input", "Training text ('-' is stdin; compressed files work).", FILES, "-i", metavar="FILE"
 )
 OutputName = option(
-    str, "--output", "Name of the model: .bin and .vec are added.", FILES, "-o", metavar="NAME"
-)
+    str, "--output", "Name of the model: NAME.bin and NAME.vec are written; NAME.bin may be given, too.", FILES,
+    "-o", metavar="NAME", callback=lambda name: name.removesuffix(".bin"),
+)  # fmt: skip
 Pretrained = option(str | None, "--pretrained-vectors", "Start from this .vec file.", FILES, metavar="FILE")
 SaveOutput = option(
     bool, "--save-output", "Also write the output matrix as NAME.output.", FILES, show_default=False

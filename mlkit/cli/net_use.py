@@ -121,7 +121,7 @@ def run_folds(values: dict[str, Any]) -> None:
     data, roles, text = n.read(values["table"], values)
     settings = n.settings(values)
     find_rate = Choice(values["lr"]).finder()
-    remote = values["cluster"] is not None or values["processes"] is not None
+    remote = bool(tree_models.folds_workers(values))
     tree_models.run_folds(
         values, lambda threads: partial(_fit, roles, settings, text, values["valid_part"], find_rate),
         lambda path: partial(_read, path, values) if remote else lambda: data, roles,

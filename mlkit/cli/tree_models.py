@@ -46,7 +46,7 @@ def run_folds(
         keys = ("target", "weight", "ignore", "id", "categorical", "task", "class_weight")
         roles = t.columns(*(values[key] for key in keys))
     folds = Folds(roles, values["folds"], values["seed"], values["group"], values["stratified"])
-    workers = Workers(values["cluster"], values["processes"], "-", threads=values.get("threads"))
+    workers = folds_workers(values)
     with out.progress("Cross-validating") as report:
         if workers:
             results = _folds_on_workers(workers, values["table"], folds, trainer, reader, report)
@@ -61,6 +61,11 @@ def run_folds(
     else:
         rows = ((name, f"{mean:.6g}", f"{spread:.3g}") for name, (mean, spread) in summary.items())
         out.table(("metric", "mean", "spread"), rows)
+
+
+def folds_workers(values: dict[str, Any]) -> Workers:
+    """Return what the options say about workers that take a fold each."""
+    return Workers(values["cluster"], values["processes"], "-", threads=values.get("threads"))
 
 
 def _folds_on_workers(
