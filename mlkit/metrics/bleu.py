@@ -37,7 +37,7 @@ class Bleu:
 
     >>> bleu = Bleu()
     >>> bleu.corpus(["the cat sat on the mat"], [["the cat sat on a mat"]]).value
-    37.99178428257963
+    53.7284965911771
     """
 
     name = "BLEU"
