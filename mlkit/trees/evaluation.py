@@ -21,7 +21,7 @@ def evaluate(
     """Return the metrics of predictions (probabilities [rows, classes], or values [rows]).
 
     With two classes precision, recall, F1 and AUC are of the second one, which is predicted from `threshold` on;
-    with more they are means over classes.
+    with more they are means over classes that are there or predicted (of AUC and balanced accuracy: that are there).
     """
     weights = np.ones(len(target)) if weights is None else weights
     if not classes:
@@ -65,12 +65,13 @@ def _classification(
         recall = np.nan_to_num(right / confusion.sum(axis=1))
         f1 = np.nan_to_num(2 * precision * recall / (precision + recall))
     present = confusion.sum(axis=1) > 0
-    of_row = np.clip(p[np.arange(len(p)), target], 1e-15, 1)
+    named = present | (confusion.sum(axis=0) > 0)
+    of_row = np.clip(p[np.arange(len(p)), target], np.finfo(np.float64).eps, 1)
     hits = np.zeros_like(p)
     hits[np.arange(len(p)), target] = 1
 
     def summary(values: Reals) -> float:
-        return float(values[1]) if count == 2 else float(values[present].mean())
+        return float(values[1]) if count == 2 else float(values[named].mean())
 
     areas = [area_under_curve(p[:, k], target == k, weights) for k in ([1] if count == 2 else range(count))]
     known = [area for area in areas if area is not None]

@@ -127,7 +127,7 @@ class TreeModel:
         if self.algorithm == "bag":
             return np.hstack([1 - raw, raw]) if len(self.classes) == 2 else raw
         if len(self.classes) == 2:  # SAMME's decision to probabilities, as scikit-learn does it
-            return softmax(np.stack([-raw[:, 0], raw[:, 0]]) / 2).T
+            return softmax(np.stack([-raw[:, 0], raw[:, 0]])).T
         others = len(self.classes) - 1
         decision = raw - (1 - raw) / others
         return np.ascontiguousarray(softmax(decision.T / others).T)

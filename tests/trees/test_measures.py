@@ -51,6 +51,19 @@ def test_metrics_are_scikit_learns(classes: int) -> None:
     assert found["confusion"] == metrics.confusion_matrix(y, predicted, sample_weight=w).astype(int).tolist()
 
 
+def test_metrics_of_classes_that_are_missing_or_never_right_are_scikit_learns() -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    y = np.array([0, 0, 1, 1, 3])
+    p = np.array([[0.9, 0.1, 0, 0], [0, 0, 1, 0], [0.2, 0.8, 0, 0], [0.6, 0.4, 0, 0], [0.1, 0.1, 0.1, 0.7]])
+    found = evaluate(p, y.astype(float), list("abcd"))
+    predicted = p.argmax(axis=1)
+    for name in ("f1", "precision", "recall"):
+        theirs = getattr(metrics, f"{name}_score")(y, predicted, average="macro", zero_division=0)
+        assert found[name] == pytest.approx(theirs), name
+    assert found["log_loss"] == pytest.approx(metrics.log_loss(y, p, labels=range(4)))
+    assert found["balanced_accuracy"] == pytest.approx(np.mean([0.5, 0.5, 1]))
+
+
 def test_regression_metrics() -> None:
     found = evaluate(np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 3.0]), ())
     assert found["rmse"] == pytest.approx((1 / 3) ** 0.5)

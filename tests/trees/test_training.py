@@ -247,6 +247,22 @@ def test_adaboost_learns(tables: tuple[Table, Table], target: str) -> None:
     assert (found["r2"] if target == "y" else found["accuracy"]) > 0.7
 
 
+@pytest.mark.parametrize("classes", [2, 4])
+def test_adaboost_is_scikit_learns_samme(tmp_path: Path, classes: int) -> None:
+    ensemble, tree = pytest.importorskip("sklearn.ensemble"), pytest.importorskip("sklearn.tree")
+    rng = np.random.default_rng(5)
+    x = rng.integers(0, 40, (600, 4))
+    y = np.digitize(
+        np.sin(x[:, 0] / 6) + x[:, 1] / 30 + rng.normal(0, 0.2, 600), [0.2, 0.7, 1.2][: classes - 1]
+    )
+    lines = ["a,b,c,d,y", *(",".join(map(str, (*row, f"k{k}"))) for row, k in zip(x, y, strict=True))]
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+    table = read_table(tmp_path / "t.csv")
+    model = train_adaboost(table, Columns("y"), AdaBoostSettings(rounds=8, max_depth=1))
+    theirs = ensemble.AdaBoostClassifier(tree.DecisionTreeClassifier(max_depth=1), n_estimators=8).fit(x, y)
+    np.testing.assert_allclose(model.predict(table), theirs.predict_proba(x), atol=1e-6)
+
+
 def test_linear_models_are_scikit_learns(tables: tuple[Table, Table]) -> None:
     linear = pytest.importorskip("sklearn.linear_model")
     train, test = tables
