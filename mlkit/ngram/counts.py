@@ -16,7 +16,7 @@ from mlkit.formats.lm_words import BEGIN, END, UNKNOWN, LmVocabulary
 from mlkit.formats.streams import Errors, PathLike, display_name, open_output
 from mlkit.ngram import kernels_count
 from mlkit.ngram.counting import Levels, Packing, Source, TextSource, choose_vocabulary, count_parts
-from mlkit.ngram.merging import Merge
+from mlkit.ngram.merging import Merge, merge_sorted
 from mlkit.ngram.shelf import Shelf, Shelves
 from mlkit.ngram.text import WordNumbers, number_text, weighted_counts
 from mlkit.progress import Progress, Report, silent
@@ -308,10 +308,14 @@ def merge_counts(
     progress: Progress = silent,
 ) -> list[int]:
     """Add count files up; the result has the same bytes as the count of all their texts in one run."""
-    merge = Merge.of(paths) if paths and all(map(is_binary, paths)) else None
-    if merge is not None:
-        return merge.write(output, binary=binary, threads=threads, progress=progress)
     room = shelves or Shelves()
+    if paths and all(map(is_binary, paths)):
+        sizes = merge_sorted(
+            paths, output, binary=binary, threads=threads, memory=room.limit, tmp_dir=room.directory,
+            progress=progress,
+        )  # fmt: skip
+        if sizes is not None:
+            return sizes
     table = read_counts(paths, room, threads=threads, errors=errors)
     vocabulary, numbers = choose_vocabulary(table.words, table.word_counts)
     source = CountSource(table, vocabulary, numbers, table.order)

@@ -15,6 +15,7 @@ from mlkit.ngram import merging
 from mlkit.ngram.counts import count_text, merge_counts, write_merged
 from mlkit.ngram.merging import Merge
 from mlkit.ngram.shards import NgramShards
+from mlkit.ngram.shelf import Shelves
 from tests.naive import ngram as naive
 from tests.ngram.test_counts import read
 from tests.ngram.test_train import write
@@ -86,6 +87,26 @@ def test_ranges_joined_are_the_whole(tmp_path: Path, ranges: int, suffix: str) -
     job.join_ranges(plan, pieces, str(tmp_path / "part.bin"))
     merge_counts(parts, tmp_path / "merged.bin", binary=True)
     assert (tmp_path / "part.bin").read_bytes() == (tmp_path / "merged.bin").read_bytes()
+
+
+@pytest.mark.parametrize("number", [2, 3, 4, 7])
+def test_files_whose_words_do_not_fit_are_merged_some_at_a_time(
+    tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, _ = texts(tmp_path, number)
+    parts = parts_of(files, 3)
+    count_text(files, tmp_path / "whole.bin", binary=True)
+    merged: list[int] = []
+    of = Merge.of
+    monkeypatch.setattr(Merge, "of", lambda paths: merged.append(len(paths)) or of(paths))
+    monkeypatch.setattr(merging, "_LEAST", 1)
+    merge_counts(parts, tmp_path / "two.bin", binary=True, shelves=Shelves(0, str(tmp_path)))
+    assert max(merged) == 2
+    assert (tmp_path / "two.bin").read_bytes() == (tmp_path / "whole.bin").read_bytes()
+    merged.clear()
+    merge_counts(parts, tmp_path / "all.bin", binary=True)
+    assert merged == [number]
+    assert not list(tmp_path.glob(".mlkit*"))
 
 
 def test_the_general_way_agrees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
