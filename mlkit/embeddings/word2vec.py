@@ -405,8 +405,8 @@ class _Run:
         """Return how many words the chunks done hold."""
         reading = self.reading
         epochs, rest = divmod(self.state.done, reading.per_epoch)
-        words = epochs * reading.words(0, reading.per_epoch) if epochs else 0
-        return words + reading.words(self.state.done - rest, self.state.done)
+        whole = epochs * int(np.count_nonzero(reading.ids >= 0))
+        return whole + reading.words(self.state.done - rest, self.state.done)
 
     def _save(self) -> None:
         state = self.state
