@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +18,10 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("MLKIT_SHARED", REPOSITORY.parent / "shared"))
 
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # a shell that starts tests in the background has them ignore ^C, and what they start would do so, too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def command_environment(changes: dict[str, str | None] | None = None) -> dict[str, str]:
