@@ -130,12 +130,8 @@ def train(
     unk: Annotated[
         str, typer.Option("--unk", metavar="WORD", help="Name of the unknown word.", rich_help_panel=WORDS)
     ] = "<unk>",
-    weights: Annotated[
-        bool, typer.Option("--weights", help="Every line begins with its weight.", show_default=False)
-    ] = False,
-    skip_symbols: Annotated[
-        bool, typer.Option("--skip-symbols", help="Leave <s> and </s> in the text out.", show_default=False)
-    ] = False,
+    weights: ngram_files.Weights = False,
+    skip_symbols: ngram_files.SkipSymbols = False,
     errors: options.Errors = options.TextErrors.strict,
     memory: options.Memory = None,
     tmp_dir: options.TmpDir = None,

@@ -17,6 +17,12 @@ CountFile = Annotated[
         "--output", "-o", metavar="FILE", help="Count file: text ('-' is stdout), or binary (.bin)."
     ),
 ]
+Weights = Annotated[
+    bool, typer.Option("--weights", help="Every line begins with its weight.", show_default=False)
+]
+SkipSymbols = Annotated[
+    bool, typer.Option("--skip-symbols", help="Leave <s> and </s> in the text out.", show_default=False)
+]
 ModelFile = Annotated[
     str, typer.Option("--output", "-o", metavar="FILE", help="The model: ARPA, or binary if it ends in .bin.")
 ]
@@ -68,12 +74,8 @@ def count(
     order: Annotated[
         int, typer.Option("--order", "-n", min=1, metavar="N", help="Words of the longest n-grams.")
     ] = 3,
-    weights: Annotated[
-        bool, typer.Option("--weights", help="Every line begins with its weight.", show_default=False)
-    ] = False,
-    skip_symbols: Annotated[
-        bool, typer.Option("--skip-symbols", help="Leave <s> and </s> in the text out.", show_default=False)
-    ] = False,
+    weights: Weights = False,
+    skip_symbols: SkipSymbols = False,
     errors: options.Errors = options.TextErrors.strict,
     shard: options.Shard = None,
     memory: options.Memory = None,

@@ -8,7 +8,15 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from mlkit.errors import UsageError
-from mlkit.metrics.score import SACREBLEU_VERSION, References, Score, Statistics, signature_head, volume
+from mlkit.metrics.score import (
+    SACREBLEU_VERSION,
+    OneCall,
+    References,
+    Score,
+    Statistics,
+    signature_head,
+    volume,
+)
 from mlkit.metrics.tokenizers import Mteval13a, Tokenizer, Whitespace, get_tokenizer, join_lines
 
 if TYPE_CHECKING:
@@ -28,7 +36,7 @@ COMPILED_FROM = 4_000_000
 Tokens = Sequence[str]
 
 
-class Bleu:
+class Bleu(OneCall):
     """Compute BLEU against references that are prepared once for any number of systems.
 
     `tokenize` names a tokenizer (`tokenizers.NAMES`) or is one; `smooth_value` is used by floor (0.1) and add-k (1).
@@ -250,21 +258,6 @@ class Bleu:
             self.smooth_value,
             effective_order=self.effective_order,
         )
-
-    # in one call
-
-    def corpus(self, hypotheses: Sequence[str], references: References) -> Score:
-        """Return BLEU of a corpus; `references` is a list of reference streams."""
-        from mlkit.metrics.score import check_segments, total
-
-        check_segments(references, hypotheses)
-        self.prepare(references)
-        return self.score(total(self.statistics(hypotheses)))
-
-    def sentence(self, hypothesis: str, references: Sequence[str]) -> Score:
-        """Return BLEU of one sentence."""
-        self.prepare([[text] for text in references])
-        return self.segment_score(self.statistics([hypothesis])[0])
 
 
 def brevity_penalty(hypothesis_length: int, reference_length: int) -> float:

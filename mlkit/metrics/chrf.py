@@ -8,7 +8,15 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from mlkit.errors import UsageError
-from mlkit.metrics.score import SACREBLEU_VERSION, References, Score, Statistics, signature_head, volume
+from mlkit.metrics.score import (
+    SACREBLEU_VERSION,
+    OneCall,
+    References,
+    Score,
+    Statistics,
+    signature_head,
+    volume,
+)
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -24,7 +32,7 @@ SORTED_FROM = 20_000
 COMPILED_FROM = 700_000
 
 
-class Chrf:
+class Chrf(OneCall):
     """Compute chrF; `word_order=2` is chrF++. References are prepared once for any number of systems.
 
     `beta` weighs recall; `whitespace` keeps white space in the character n-grams; `eps_smoothing` averages the F
@@ -205,21 +213,6 @@ class Chrf:
         from mlkit.metrics.resampling import chrf_scores
 
         return chrf_scores(totals, self.beta, eps_smoothing=self.eps_smoothing)
-
-    # in one call
-
-    def corpus(self, hypotheses: Sequence[str], references: References) -> Score:
-        """Return chrF of a corpus; `references` is a list of reference streams."""
-        from mlkit.metrics.score import check_segments, total
-
-        check_segments(references, hypotheses)
-        self.prepare(references)
-        return self.score(total(self.statistics(hypotheses)))
-
-    def sentence(self, hypothesis: str, references: Sequence[str]) -> Score:
-        """Return chrF of one sentence."""
-        self.prepare([[text] for text in references])
-        return self.score(self.statistics([hypothesis])[0])
 
 
 def f_score(row: Sequence[Any], beta: int, *, eps_smoothing: bool) -> Any:

@@ -76,6 +76,21 @@ class Metric(Protocol):
         """Return what a reader must know to compare the score, in order."""
 
 
+class OneCall:
+    """A metric's score in one call: of a corpus, or of a sentence."""
+
+    def corpus(self: Metric, hypotheses: Sequence[str], references: References) -> Score:
+        """Return the score of a corpus; `references` is a list of reference streams."""
+        check_segments(references, hypotheses)
+        self.prepare(references)
+        return self.score(total(self.statistics(hypotheses)))
+
+    def sentence(self: Metric, hypothesis: str, references: Sequence[str]) -> Score:
+        """Return the score of one sentence."""
+        self.prepare([[text] for text in references])
+        return self.segment_score(self.statistics([hypothesis])[0])
+
+
 def signature_text(signature: Mapping[str, str], *, short: bool = False) -> str:
     """Return a signature as ``nrefs:1|case:mixed|...``."""
     fields = dict(signature)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mlkit.metrics.score import SACREBLEU_VERSION, References, Score, Statistics, signature_head
+from mlkit.metrics.score import SACREBLEU_VERSION, OneCall, References, Score, Statistics, signature_head
 from mlkit.metrics.shifts import Edits, edits_to, edits_within_beam
 from mlkit.metrics.tercom import TercomTokenizer
 
@@ -34,7 +34,7 @@ class SegmentEdits:
     average_length: float
 
 
-class Ter:
+class Ter(OneCall):
     """Compute the translation edit rate; references are prepared once for any number of systems.
 
     `normalized` tokenizes as Tercom does, `no_punct` removes punctuation; with `asian_support` both treat
@@ -147,21 +147,6 @@ class Ter:
         from mlkit.metrics.resampling import ter_scores
 
         return ter_scores(totals)
-
-    # in one call
-
-    def corpus(self, hypotheses: Sequence[str], references: References) -> Score:
-        """Return TER of a corpus; `references` is a list of reference streams."""
-        from mlkit.metrics.score import check_segments, total
-
-        check_segments(references, hypotheses)
-        self.prepare(references)
-        return self.score(total(self.statistics(hypotheses)))
-
-    def sentence(self, hypothesis: str, references: Sequence[str]) -> Score:
-        """Return TER of one sentence."""
-        self.prepare([[text] for text in references])
-        return self.score(self.statistics([hypothesis])[0])
 
 
 def _edits_of_pairs(
