@@ -147,6 +147,10 @@ for _name, _text in _HELP.items():
     )
 
 
+_IN_HELP = [__name__, fasttext_use.__name__, fasttext_vectors.__name__, fasttext_files.__name__]
+app.registered_commands.sort(key=lambda command: _IN_HELP.index(getattr(command.callback, "__module__", "")))
+
+
 def _settings(model: str, values: dict[str, Any], choice: Choice) -> Any:
     from mlkit.fasttext.settings import Settings
 

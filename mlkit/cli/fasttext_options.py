@@ -79,7 +79,7 @@ Dim = option(int, "--dim", "Size of the vectors.", TRAINING, min=1)
 Ws = option(int, "--ws", "Greatest distance of a context word.", TRAINING, min=1)
 Epoch = option(int, "--epoch", "Passes over the text.", TRAINING, min=0)
 Neg = option(int, "--neg", "Noise words for every target (loss ns).", TRAINING, min=1)
-Loss = option(str, "--loss", "ns, hs, softmax, ova (or one-vs-all).", TRAINING)
+Loss = option(str, "--loss", "ns, hs, softmax, ova (or one-vs-all).", TRAINING, metavar="NAME")
 Shuffle = option(
     bool,
     "--shuffle/--no-shuffle",
@@ -104,10 +104,13 @@ Metric = option(
     "--autotune-metric",
     "f1, precisionAtRecall:X or recallAtPrecision:X; :LABEL for one label.",
     TUNING,
+    metavar="NAME",
 )
 Predictions = option(int, "--autotune-predictions", "Labels predicted for every line (k).", TUNING, min=-1)
 Duration = option(float, "--autotune-duration", "Seconds to search.", TUNING, min=0)
-ModelSize = option(str, "--autotune-modelsize", "Largest model, such as 2M: trials are quantised.", TUNING)
+ModelSize = option(
+    str, "--autotune-modelsize", "Largest model, such as 2M: trials are quantised.", TUNING, metavar="SIZE"
+)
 Trials = option(
     int, "--autotune-trials", "Stop after this many trials (0: time alone counts).", TUNING, min=0
 )

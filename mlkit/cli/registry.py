@@ -36,18 +36,10 @@ class Entry:
 
 
 COMMANDS: dict[str, Entry] = {
-    "bleu": Entry("mlkit.cli.bleu", "Score translations with BLEU.", METRICS),
-    "ter": Entry("mlkit.cli.ter", "Score translations with TER.", METRICS),
-    "chrf": Entry("mlkit.cli.chrf", "Score translations with chrF or chrF++.", METRICS),
-    "score": Entry("mlkit.cli.score", "Score translations with several metrics in one pass.", METRICS),
-    "bpe": Entry("mlkit.cli.bpe", "Learn, apply and convert byte pair encodings.", TEXT),
-    "lr-find": Entry("mlkit.cli.lr_find", "Find a learning rate by a range test.", TOOLS),
-    "demo": Entry("mlkit.cli.demo", "Show what mlkit does, on text that every machine has.", TOOLS),
-    "completion": Entry("mlkit.cli.completion", "Print shell completions and man pages.", TOOLS),
+    "vocab": Entry("mlkit.cli.vocab", "Count the words of texts.", VECTORS),
     "train-w2v": Entry("mlkit.cli.train_w2v", "Learn word vectors from text.", VECTORS),
     "cooccur": Entry("mlkit.cli.cooccur", "Count which words occur near which.", VECTORS),
     "train-glove": Entry("mlkit.cli.train_glove", "Learn word vectors from co-occurrences.", VECTORS),
-    "vocab": Entry("mlkit.cli.vocab", "Count the words of texts.", VECTORS),
     "fasttext": Entry(
         "mlkit.cli.fasttext",
         "Train word vectors and text classifiers as fastText does, and use its models.",
@@ -55,9 +47,12 @@ COMMANDS: dict[str, Entry] = {
     ),
     "vectors": Entry("mlkit.cli.vectors", "Query, evaluate and convert word vectors.", VECTORS),
     "ngram": Entry("mlkit.cli.ngram", "Count n-grams, train and use n-gram language models.", MODELS),
-    "bag": Entry(
-        "mlkit.cli.bag", "Bagging, random forests and extremely randomised trees on tables.", TABLES
-    ),
+    "bpe": Entry("mlkit.cli.bpe", "Learn, apply and convert byte pair encodings.", TEXT),
+    "bleu": Entry("mlkit.cli.bleu", "Score translations with BLEU.", METRICS),
+    "ter": Entry("mlkit.cli.ter", "Score translations with TER.", METRICS),
+    "chrf": Entry("mlkit.cli.chrf", "Score translations with chrF or chrF++.", METRICS),
+    "score": Entry("mlkit.cli.score", "Score translations with several metrics in one pass.", METRICS),
+    "table": Entry("mlkit.cli.table", "Look at a table.", TABLES),
     "impute": Entry(
         "mlkit.cli.impute", "Fill the missing values of a table, or delete rows that have any.", TABLES
     ),
@@ -67,14 +62,19 @@ COMMANDS: dict[str, Entry] = {
     "reweight": Entry(
         "mlkit.cli.reweight", "Weight rows against distribution shift, for --weight of the trainers.", TABLES
     ),
+    "boost": Entry("mlkit.cli.boost", "Boosted trees on tables: gradient boosting and AdaBoost.", TABLES),
+    "bag": Entry(
+        "mlkit.cli.bag", "Bagging, random forests and extremely randomised trees on tables.", TABLES
+    ),
     "stack": Entry(
         "mlkit.cli.stack", "Stacked models on tables: out-of-fold predictions feed a final model.", TABLES
     ),
-    "table": Entry("mlkit.cli.table", "Look at a table.", TABLES),
-    "boost": Entry("mlkit.cli.boost", "Boosted trees on tables: gradient boosting and AdaBoost.", TABLES),
     "net": Entry("mlkit.cli.net", "Neural networks on tables and labelled text.", TABLES),
+    "lr-find": Entry("mlkit.cli.lr_find", "Find a learning rate by a range test.", TOOLS),
     "batch": Entry("mlkit.cli.batch", "Run counting commands in shards under Slurm.", TOOLS),
     "warm": Entry("mlkit.cli.warm", "Compile every kernel ahead of time.", TOOLS),
+    "completion": Entry("mlkit.cli.completion", "Print shell completions and man pages.", TOOLS),
+    "demo": Entry("mlkit.cli.demo", "Show what mlkit does, on text that every machine has.", TOOLS),
 }
 
 # exceptions of Typer's vendored click, reached through the public class
@@ -84,6 +84,9 @@ ClickFault: Any = typer.BadParameter.__mro__[2]
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 # MLKIT_TRAIN_W2V_DIM sets --dim of train-w2v: Typer derives the names from the path below this prefix
 ROOT_OPTIONS = {**HELP_OPTIONS, "auto_envvar_prefix": "MLKIT"}
+
+# what stands for the value of an option in help, unless it says so itself
+VALUE_NAMES = {"int": "N", "int range": "N", "float": "X", "float range": "X", "str": "TEXT"}
 
 _path: list[str] = []
 
@@ -103,6 +106,8 @@ class Command(TyperCommand):
             # every option has a variable; help names only those that commands share, such as MLKIT_THREADS
             if hasattr(parameter, "show_envvar") and not parameter.envvar:
                 parameter.show_envvar = False
+            if hasattr(parameter, "is_flag") and not parameter.is_flag and not parameter.metavar:
+                parameter.metavar = VALUE_NAMES.get(parameter.type.name)
         self.params.extend(_common_options())
 
     def make_context(self, info_name: Any, args: list[str], parent: Any = None, **extra: Any) -> Any:
