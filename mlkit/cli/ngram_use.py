@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated
 
@@ -190,7 +191,7 @@ def generate(
     import numpy as np
 
     from mlkit.errors import UsageError
-    from mlkit.ngram.generate import Generator, beam_search, sample
+    from mlkit.ngram.generate import Generator, Hypothesis, beam_search, sample
     from mlkit.ngram.model import load_model
     from mlkit.threads import thread_count
 
@@ -199,17 +200,18 @@ def generate(
     number = thread_count(threads)
     generator = Generator(load_model(model, number), number)
     history = generator.history_of(prefix)
+    found: Iterable[Hypothesis]
     if beam is not None:
         found = beam_search(generator, history, length, beam, unknown=unknown)[:n]
     else:
         random = np.random.Generator(np.random.PCG64(seed))
-        found = [
+        found = (  # each is written as it is drawn
             sample(
                 generator, history, length, random,
                 temperature=temperature, top_k=top_k, top_p=top_p, unknown=unknown,
             )
             for _ in range(n)
-        ]  # fmt: skip
+        )  # fmt: skip
     for hypothesis in found:
         text = " ".join([*prefix.split(), *([generator.text(hypothesis.words)] if hypothesis.words else [])])
         figures = {"log10": hypothesis.score, "perplexity": 10.0**-hypothesis.per_token}

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from mlkit.ngram.train import TrainSettings, train
-from tests.conftest import Run
+from tests.conftest import Run, command_environment
 from tests.ngram.test_train import sentences, write
 
 
@@ -105,6 +108,17 @@ def test_generation_is_reproducible(mlkit: Run, texts: Path) -> None:
     best = mlkit("ngram", "generate", "lm.bin", "--beam", "4", "-n", "4", "--json").stdout.splitlines()
     values = [json.loads(line)["perplexity"] for line in best]
     assert values == sorted(values)
+
+
+@pytest.mark.shell
+def test_generated_texts_are_written_as_they_are_drawn(mlkit: Run, texts: Path) -> None:
+    mlkit("ngram", "train", "corpus.txt", "-o", "lm.bin", "-q")
+    command = [sys.executable, "-m", "mlkit", "ngram", "generate", "lm.bin", "-n", str(10**9)]
+    drawing = subprocess.Popen(command, cwd=texts, env=command_environment(), stdout=subprocess.PIPE)
+    assert drawing.stdout is not None
+    assert drawing.stdout.readline()
+    drawing.stdout.close()
+    assert drawing.wait(60) == -signal.SIGPIPE
 
 
 @pytest.mark.parametrize(
