@@ -102,7 +102,6 @@ def _trainer(v: dict[str, Any], **run: Any) -> Callable[..., Any]:
         raise UsageError(f"the base is tree, logistic or ridge, not {v['base']!r}")
     if settings.out_of_bag or settings.vote:
         raise UsageError("--oob and --vote are for trees")
-    run.pop("remark", None)
     run.pop("keep", None)
     return partial(train_linear_bag, columns=roles, settings=settings, l2=v["l2"], **run)
 

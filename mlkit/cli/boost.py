@@ -99,13 +99,13 @@ def _trainer(values: dict[str, Any], **run: Any) -> Callable[..., Any]:
         *(v[k] for k in ("target", "weight", "ignore", "id", "categorical", "task", "class_weight", "bins"))
     )
     if v["algorithm"] == "adaboost":
-        _refuse_what_is_gradients(v)
         depth = {} if v["max_depth"] is None else {"max_depth": v["max_depth"]}
         if choice.auto:
             raise UsageError(
                 "a range test is for gradient boosting: AdaBoost computes the weight of every tree exactly",
                 hint="leave --learning-rate out (1), or make it smaller for smaller steps",
             )
+        _refuse_what_is_gradients(v)
         ada = AdaBoostSettings(
             rounds=v["rounds"], loss=v["loss"] or "linear", seed=v["seed"], **choice.settings, **depth
         )

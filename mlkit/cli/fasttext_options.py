@@ -52,7 +52,7 @@ Input = option(
 )
 OutputName = option(
     str, "--output", "Name of the model: NAME.bin and NAME.vec are written; NAME.bin may be given, too.", FILES,
-    "-o", metavar="NAME", callback=lambda name: name.removesuffix(".bin"),
+    "-o", metavar="NAME", callback=lambda name: name and name.removesuffix(".bin"),
 )  # fmt: skip
 Pretrained = option(str | None, "--pretrained-vectors", "Start from this .vec file.", FILES, metavar="FILE")
 SaveOutput = option(

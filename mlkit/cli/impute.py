@@ -53,6 +53,6 @@ def impute(
     source = rows if learn_from is None else read_table(learn_from, form)
     values = fill_values(source, strategy, names, value)
     gone = (names or rows.names) if strategy == "delete" else []
-    made, count = fill(rows, values, delete=gone, indicators=indicators)
+    made, count = fill(rows, values, delete=gone, indicators=indicators, source=source)
     write_table(output, made, delimiter=form.delimiter)
     out.words(f"{count:,} rows deleted" if gone else f"{count:,} values filled")

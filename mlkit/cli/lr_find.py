@@ -168,7 +168,7 @@ def _curves(
         if trainer or source != "-":
             raise UsageError(f"--command and {source!r} are two sources: give one")
         text = command
-        sweep = Sweep(lambda rates, repeat: points_from_command(text, rates, pattern), 1e-7, 10.0)
+        sweep = Sweep(lambda rates, repeat: points_from_command(text, rates, pattern, out.warn), 1e-7, 10.0)
         with out.progress("Range test") as progress:
             return range_tests(sweep, progress=progress, **settings)
     if trainer:

@@ -86,12 +86,7 @@ def evaluate(
     if json:
         out.json("mlkit.eval", found)
         return
-    classes, confusion = found.pop("classes", []), found.pop("confusion", [])
-    out.table(("metric", "value"), ((name, t.figure(value)) for name, value in found.items()))
-    if classes and len(classes) <= 30:
-        out.line("")
-        rows = ((name, *row) for name, row in zip(classes, confusion, strict=True))
-        out.table(("true \\ predicted", *classes), rows)
+    t.show_metrics(found)
 
 
 def average(

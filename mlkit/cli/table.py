@@ -43,7 +43,7 @@ def info(
     out.words(f"{rows.rows:,} rows, {len(rows.names)} columns")
 
     def shown(value: object) -> str:
-        return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+        return "" if value is None else f"{value:.6g}" if isinstance(value, float) else t.one_line(str(value))
 
     names = ("column", "type", "missing", "distinct", "min", "max", "mean", "top", "top_count")
     out.table(

@@ -144,14 +144,7 @@ def add_model_commands(app: App, kind: str, *, trees: bool = True) -> None:
         if json:
             out.json("mlkit.eval", found)
             return
-        classes, confusion = found.pop("classes", []), found.pop("confusion", [])
-        out.table(("metric", "value"), ((name, t.figure(value)) for name, value in found.items()))
-        if classes:
-            out.line("")
-            out.table(
-                ("true \\ predicted", *classes),
-                ((name, *row) for name, row in zip(classes, confusion, strict=True)),
-            )
+        t.show_metrics(found)
 
     predict.__doc__ = _for_kind(predict.__doc__, kind)
     evaluate.__doc__ = _for_kind(evaluate.__doc__, kind)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mlkit.trees import Columns
 
 TABLE, TREE, SAMPLE = "Table", "Trees", "Sampling"
+MOST_SHOWN = 30  # classes of a confusion matrix
 
 TableArgument = Annotated[
     str, typer.Argument(help="Table: CSV, TSV, LibSVM or Parquet; '-' is stdin.", show_default=False)
@@ -153,13 +154,34 @@ def text_columns(values: dict[str, Any]) -> tuple[str, ...]:
 def tell(model: Any) -> None:
     """Say on stderr what has been learnt."""
     kind = f"{len(model.classes)} classes" if model.classes else "a number"
-    out.words(f"target {model.target!r} ({kind}), {len(model.names)} columns")
+    columns = "1 column" if len(model.names) == 1 else f"{len(model.names):,} columns"
+    out.words(f"target {model.target!r} ({kind}), {columns}")
     for name, value in (getattr(model, "metrics", None) or {}).items():
         if isinstance(value, dict):
             shown = ", ".join(f"{key} {figure(part)}" for key, part in value.items())
             out.words(f"{name.replace('_', ' ')}: {shown}")
         else:
             out.words(f"{name.replace('_', ' ')}: {figure(value)}")
+
+
+def show_metrics(found: dict[str, Any]) -> None:
+    """Print the metrics of a model as a table, and the confusion matrix where it is not too large to be read."""
+    classes, confusion = found.pop("classes", []), found.pop("confusion", [])
+    out.table(("metric", "value"), ((name, figure(value)) for name, value in found.items()))
+    if len(classes) > MOST_SHOWN:
+        out.words(f"the confusion matrix of {len(classes)} classes is in the output of --json")
+    elif classes:
+        out.line("")
+        names = [one_line(name) for name in classes]
+        out.table(
+            ("true \\ predicted", *names),
+            ((name, *map(figure, row)) for name, row in zip(names, confusion, strict=True)),
+        )
+
+
+def one_line(text: str) -> str:
+    """Return a text as a field of a table: tabs and line ends as \\t and \\n."""
+    return text.replace("\t", "\\t").replace("\r", "\\r").replace("\n", "\\n")
 
 
 def figure(value: Any) -> str:

@@ -29,6 +29,17 @@ def is_number(text: str) -> bool:
     return _NUMBER.fullmatch(text) is not None
 
 
+def _is_word(text: str) -> bool:
+    """Say whether a text is surely no number and no date: those have digits, or are infinite."""
+    if any(map(str.isdigit, text)):
+        return False
+    try:
+        float(text)
+    except ValueError:
+        return True
+    return False
+
+
 @dataclass(frozen=True)
 class TableFormat:
     """How a table is written down; None means: find out from the first lines."""
@@ -145,7 +156,10 @@ class Table:
         if series.dtype != pl.String:
             return bool(series.dtype.is_numeric() or series.dtype.is_temporal())
         if name not in self.numeric and self.rows > _LOOK:
-            begin = Table(series.head(_LOOK).to_frame(), self.path, missing=self.missing)
+            head = series.head(_LOOK)
+            if any(_is_word(text) for text in head if text is not None and text.strip() not in self.missing):
+                return False
+            begin = Table(head.to_frame(), self.path, missing=self.missing)
             if begin.parsed(name)[1] is not None:
                 return False  # a word, without a look at all rows
         values, first_bad = self.parsed(name)
@@ -192,7 +206,9 @@ class Table:
                 if values.null_count() > text.null_count():
                     bad = values.is_null() & text.is_not_null()
                     return np.empty(0), int(bad.arg_true()[0])
-        found = np.ascontiguousarray(values.fill_null(float("nan")).to_numpy(), dtype=np.float64)
+        if values.null_count():
+            values = values.fill_null(float("nan"))
+        found = np.ascontiguousarray(values.to_numpy(), dtype=np.float64)
         self.numeric[name] = found
         return found, None
 

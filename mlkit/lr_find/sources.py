@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, groupby
 
 from mlkit.errors import DataError, UsageError
@@ -17,9 +18,10 @@ NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|
 
 
 def points_from_lines(lines: Iterable[str], name: str) -> Iterator[Point]:
-    """Yield (rate, loss) from lines of two numbers; a header, blank lines and ``#`` comments are passed over.
+    """Yield (rate, loss) from lines of two numbers with a tab, blanks or a comma between them.
 
-    More columns are ignored. Raises `DataError` with the line's number.
+    A header, blank lines and ``#`` comments are passed over, more columns ignored. Raises `DataError` with the line's
+    number.
     """
     return ((rate, loss) for rate, loss, _ in _rows(enumerate(lines, 1), name))
 
@@ -48,7 +50,7 @@ def curves_from_file(
 def _rows(lines: Iterable[tuple[int, str]], name: str) -> Iterator[tuple[float, float, list[str]]]:
     """Yield (rate, loss, all fields) of numbered lines."""
     for number, line in lines:
-        fields = line.split()
+        fields = line.replace(",", " ").split()
         if not fields or fields[0].startswith("#"):
             continue
         try:
@@ -64,12 +66,18 @@ def _rows(lines: Iterable[tuple[int, str]], name: str) -> Iterator[tuple[float, 
         yield rate, loss, fields
 
 
-def points_from_command(template: str, rates: Iterable[float], pattern: str | None = None) -> Iterator[Point]:
+def points_from_command(
+    template: str,
+    rates: Iterable[float],
+    pattern: str | None = None,
+    remark: Callable[[str], None] = lambda text: None,
+) -> Iterator[Point]:
     """Run a shell command once per rate, ``{lr}`` replaced by it, and yield (rate, loss).
 
     The loss is the last number that the command prints on stdout, or the last match of `pattern` (its first group
-    where it has one). Raises `UsageError` for a template without ``{lr}`` or a wrong pattern, `DataError` when the
-    command fails or prints no loss.
+    where it has one). A command that has worked before and fails at a higher rate ends the test as a loss that is no
+    number does (trainers stop so), and `remark` is told. Raises `UsageError` for a template without ``{lr}`` or a wrong
+    pattern, `DataError` when the command fails from the start or prints no loss.
     """
     if "{lr}" not in template:
         raise UsageError("--command has no {lr}: that is where the rate goes")
@@ -77,12 +85,19 @@ def points_from_command(template: str, rates: Iterable[float], pattern: str | No
         expression = NUMBER if pattern is None else re.compile(pattern)
     except re.error as error:
         raise UsageError(f"--pattern {pattern!r}: {error}") from None
+    worked = False
     for rate in rates:
         command = template.replace("{lr}", f"{rate:.10g}")
         done = subprocess.run(command, shell=True, stdout=subprocess.PIPE, text=True, errors="replace")
         if done.returncode != 0:
-            raise DataError(f"the command failed with exit code {done.returncode}: {command}")
+            fault = f"the command failed with exit code {done.returncode}: {command}"
+            if not worked or done.returncode < 0:
+                raise DataError(fault)
+            remark(f"{fault}; the test ends here")
+            yield rate, math.nan
+            return
         yield rate, _loss_of(done.stdout, expression, command)
+        worked = True
 
 
 def _loss_of(text: str, expression: re.Pattern[str], command: str) -> float:

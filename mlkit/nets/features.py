@@ -15,6 +15,7 @@ from mlkit.formats.streams import Errors, PathLike, display_name, open_input, re
 from mlkit.formats.tables import Table
 from mlkit.nets.base import unknown
 from mlkit.nets.layers import Entrance, Rows
+from mlkit.trees.target import mean_and_spread
 
 LABEL = "__label__"
 TEXT_COLUMNS = ("label", "text")
@@ -118,7 +119,7 @@ def fit_encoder(
     """
     if how not in HOW:
         raise unknown(f"--categories {how!r} is no way to enter", how, HOW)
-    table.require(list(categorical))
+    table.require([*categorical, *([text] if text else [])])
     features = []
     for name in names:
         if name == text:
@@ -129,11 +130,8 @@ def fit_encoder(
         elif name not in categorical and table.is_numeric(name):
             values = table.numbers(name)
             table.forget(name)
-            known = values[~np.isnan(values)]
-            deviation = float(known.std())
-            features.append(
-                Feature(name, "number", float(known.mean()), deviation or 1.0, len(known) < len(values))
-            )
+            mean, deviation = mean_and_spread(values)
+            features.append(Feature(name, "number", mean, deviation or 1.0, bool(np.isnan(values).any())))
         else:
             found = tuple(sorted(value for value, _ in table.counts(name)))
             if not found:

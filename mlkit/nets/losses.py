@@ -1,6 +1,7 @@
 """Losses: the value, a mean over the rows of a batch, and its derivative by the network's outputs.
 
-Formulas and reductions are PyTorch's documented ones (MSELoss, L1Loss, HuberLoss, CrossEntropyLoss).
+Formulas and reductions are PyTorch's documented ones (MSELoss, L1Loss, HuberLoss, CrossEntropyLoss). A batch whose
+weights are all 0 has the loss 0.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class _Regression:
         values, slopes = self.of(outputs - targets)
         if weights is None:
             return float(values.mean()), slopes / outputs.dtype.type(values.size)
-        share = (weights / (weights.sum() * outputs.shape[1])).astype(outputs.dtype)[:, None]
+        share = (weights / ((weights.sum() or 1.0) * outputs.shape[1])).astype(outputs.dtype)[:, None]
         return float((values * share).sum()), slopes * share
 
     def of(self, off: Array) -> tuple[Array, Array]:
@@ -96,7 +97,7 @@ class CrossEntropy:
         mass = np.zeros(outputs.shape)  # what every class counts: the loss is -sum(mass * logs)
         mass += self.smoothing / outputs.shape[1] * per_class
         mass[rows, targets] += (1 - self.smoothing) * per_class[targets]
-        mass *= (of_row / (of_row * per_class[targets]).sum())[:, None]
+        mass *= (of_row / ((of_row * per_class[targets]).sum() or 1.0))[:, None]
         value = float(-(mass * logs).sum())
         return value, (p * mass.sum(axis=1, keepdims=True) - mass).astype(outputs.dtype)
 
@@ -119,7 +120,7 @@ class Distillation:
         places, teacher = targets
         value, slope = self.hard(outputs, places, weights)
         of_row = np.ones(len(outputs)) if weights is None else weights
-        share = (of_row / of_row.sum())[:, None]
+        share = (of_row / (of_row.sum() or 1.0))[:, None]
         goal = softmax(np.log(np.maximum(teacher, 1e-12)) / self.temperature)
         scaled = outputs / self.temperature
         top = scaled.max(axis=1, keepdims=True)

@@ -38,6 +38,7 @@ from mlkit.trees.target import (
     class_weighted,
     column_named,
     input_columns,
+    mean_and_spread,
     read_target,
     read_weights,
     target_values,
@@ -113,7 +114,8 @@ def prepare(
         for name in sorted(set(names) - set(encoder.names)):
             remark(f"column {name!r} is empty and left out")
     values = target.values if held is None else target.values[~held]
-    scale = (0.0, 1.0) if target.classes else (float(values.mean()), float(values.std()))
+    mean, deviation = (0.0, 1.0) if target.classes else mean_and_spread(values)
+    scale = mean, deviation or 1.0
     description = settings.layers if settings.layers is not None else LAYERS
     if settings.layers is None and before is not None:
         description = before.description

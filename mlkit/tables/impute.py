@@ -47,11 +47,17 @@ def fill_values(
 
 
 def impute(
-    table: Table, values: Mapping[str, str], *, delete: Sequence[str] = (), indicators: bool = False
+    table: Table,
+    values: Mapping[str, str],
+    *,
+    delete: Sequence[str] = (),
+    indicators: bool = False,
+    source: Table | None = None,
 ) -> tuple[Table, int]:
     """Return the table with gaps filled (or the rows with a gap in the columns `delete` left out), and their number.
 
-    With `indicators`, a column NAME_missing of 0 and 1 is added for every column that had gaps.
+    With `indicators`, a column NAME_missing of 0 and 1 is added for every column that has gaps in `source`, the table
+    that the values come from (this one): training and test tables get the same columns.
     """
     if delete:
         table.require(delete)
@@ -67,11 +73,14 @@ def impute(
     for name, value in values.items():
         text = table.text(name)
         gaps = text.is_null().to_numpy()
+        if (table if source is None else source).text(name).null_count():
+            marks[f"{name}_missing"] = gaps.astype(np.int64)
         if gaps.any():
             filled += int(gaps.sum())
-            marks[name] = gaps
             table = table.with_column(name, text.fill_null(value))
     if indicators:
-        for name, gaps in marks.items():
-            table = table.with_column(f"{name}_missing", gaps.astype(np.int64))
+        for name, mark in marks.items():
+            if name in table.names:
+                raise DataError(f"the table has a column {name!r} already", path=table.path)
+            table = table.with_column(name, mark)
     return table, filled

@@ -78,6 +78,7 @@ def _classification(
     whole = bool((weights == np.round(weights)).all())
     return {
         "rows": len(target),
+        **({"positive": classes[1]} if count == 2 else {}),
         "accuracy": float(right.sum() / weights.sum()),
         "balanced_accuracy": float(recall[present].mean()),
         "log_loss": float(np.average(-np.log(of_row), weights=weights)),

@@ -6,7 +6,7 @@ weights, not on the intercept. Solved by Newton steps (two classes, ridge) or L-
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from mlkit.errors import ModelError
 from mlkit.formats.tables import Table
 from mlkit.trees.losses import sigmoid, softmax
+from mlkit.trees.target import mean_and_spread
 
 Reals = NDArray[np.float64]
 Tensors = dict[str, NDArray[Any]]
@@ -70,17 +71,31 @@ class Design:
         )
 
 
-def fit_design(table: Table, names: Sequence[str], most_categories: int = 100) -> Design:
-    """Choose the matrix for columns `names`: the most frequent categories get a column of their own."""
+def fit_design(
+    table: Table,
+    names: Sequence[str],
+    most_categories: int = 100,
+    categorical: Collection[str] = (),
+    remark: Callable[[str], None] = lambda text: None,
+) -> Design:
+    """Choose the matrix for columns `names`: the most frequent categories get a column of their own.
+
+    Those in `categorical` are categories though they hold numbers. `remark` is told of columns with more categories.
+    """
+    table.require([*categorical])
     numbers, categories = [], []
     for name in names:
-        if table.is_numeric(name):
-            values = table.numbers(name)
-            spread = float(np.nanstd(values))
+        if name not in categorical and table.is_numeric(name):
+            mean, spread = mean_and_spread(table.numbers(name))
             if spread > 0:
-                numbers.append((name, float(np.nanmean(values)), spread))
+                numbers.append((name, mean, spread))
         else:
-            counts = table.counts(name)[:most_categories]
+            counts = table.counts(name)
+            if len(counts) > most_categories:
+                remark(
+                    f"column {name!r} has {len(counts):,} categories: the {most_categories} most frequent are used"
+                )
+                counts = counts[:most_categories]
             if len(counts) > 1:
                 categories.append((name, tuple(sorted(category for category, _ in counts))))
     return Design(tuple(numbers), tuple(categories))

@@ -14,6 +14,7 @@ from mlkit.formats.table import is_number
 from mlkit.formats.tables import Table
 
 Reals = NDArray[np.float64]
+MOST = 1e36  # of a target: models compute in float32
 MOST_CLASSES = 20  # whole numbers with at most so many values are taken for classes
 _COMMAS = re.compile(r"[-+]?\d+([.,]\d+)*")
 TASKS = ("auto", "classification", "regression")
@@ -61,6 +62,11 @@ def read_target(table: Table, name: str, task: str = "auto") -> Target:
     if task == "regression":
         values = table.numbers(name)
         _refuse_missing(table, name, np.isnan(values))
+        if (np.abs(values) > MOST).any():
+            raise table.fault(
+                f"the target is above {MOST:g}: make it smaller, by logarithms perhaps", name,
+                int(np.argmax(np.abs(values) > MOST)),
+            )  # fmt: skip
         if values.min() == values.max():
             raise DataError(f"column {name!r}: the target has one value, {values[0]:g}", path=table.path)
         return Target(name, (), values)
@@ -172,6 +178,19 @@ def input_columns(table: Table, target: str, weight: str | None, ignore: Collect
     if not names:
         raise DataError("no column is left to learn from", path=table.path)
     return names
+
+
+def mean_and_spread(values: Reals) -> tuple[float, float]:
+    """Return mean and standard deviation of what is no NaN; the deviation of equal values is 0, not a rounding error.
+
+    Values of any size: squares of large ones do not overflow. Without any value (0, 0).
+    """
+    known = values[~np.isnan(values)]
+    if not len(known) or known.min() == known.max():
+        return (float(known[0]) if len(known) else 0.0), 0.0
+    scale = 2.0 ** np.floor(np.log2(np.abs(known).max()))  # a power of 2: nothing is rounded
+    known = known / scale
+    return float(known.mean() * scale), float(known.std() * scale)
 
 
 def words_among_numbers(table: Table, names: Collection[str], categorical: Collection[str]) -> Iterator[str]:

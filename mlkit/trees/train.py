@@ -191,7 +191,7 @@ def train_gradient(
     made = fit_gradient(booster, progress, after_round)
     if booster.finished:
         remark(
-            f"nothing more to split after {len(booster.trees) // objective.outputs} of {settings.rounds} rounds: "
+            f"nothing more to split after {booster.round} of {settings.rounds} rounds: "
             f"see --min-leaf ({settings.min_leaf}) and --min-gain ({settings.min_gain:g}); "
             f"{len(training.bins):,} rows"
         )
@@ -374,10 +374,13 @@ def train_linear_bag(
     l2: float = 1.0,
     threads: int = 1,
     progress: Progress = silent,
+    remark: Remark = lambda text: None,
 ) -> LinearModel:
     """Train a bag of logistic (classes) or ridge (numbers) regressions, one per bootstrap sample."""
     target, weights, names = read_parts(table, columns)
-    design = fit_design(table, names)
+    for text in words_among_numbers(table, names, columns.categorical):
+        remark(text)
+    design = fit_design(table, names, categorical=columns.categorical, remark=remark)
     matrix = design.matrix(table)
 
     def fit(number: int) -> Reals:
@@ -397,7 +400,7 @@ def train_linear_bag(
 def train_linear(table: Table, columns: Columns, l2: float = 1.0, kind: str = "stack") -> LinearModel:
     """Train one logistic (classes) or ridge (numbers) regression."""
     target, weights, names = read_parts(table, columns)
-    design = fit_design(table, names)
+    design = fit_design(table, names, categorical=columns.categorical)
     beta = fit_weights(design.matrix(table), target.values, len(target.classes), weights, l2)
     return LinearModel(target.name, target.classes, design, beta[None], kind, {"l2": l2, **table.own_marks})
 

@@ -51,3 +51,16 @@ def test_commands_that_fail_are_shown(
 ) -> None:
     with pytest.raises(error, match=message):
         list(points_from_command(template, [0.1], pattern))
+
+
+def test_a_command_that_fails_later_ends_the_test() -> None:
+    said: list[str] = []
+    found = list(points_from_command("test {lr} != 3 && echo {lr}", [1, 2, 3, 4], remark=said.append))
+    assert [rate for rate, _ in found] == [1, 2, 3]
+    assert found[:2] == [(1, 1), (2, 2)]
+    assert found[2][1] != found[2][1], "no number: the curve ends before it"
+    assert said == ["the command failed with exit code 1: test 3 != 3 && echo 3; the test ends here"]
+
+
+def test_commas_separate_too() -> None:
+    assert list(points_from_lines(["lr,loss", "1e-4,2.5", "1e-3, 2"], "x")) == [(1e-4, 2.5), (1e-3, 2)]

@@ -260,3 +260,19 @@ def test_a_network_is_scikit_learns(activation: str, task: str) -> None:
     for place, name in enumerate(names):
         np.testing.assert_allclose(half * layers[name].gradients["weight"], moved[place], atol=1e-14)
         np.testing.assert_allclose(half * layers[name].gradients["bias"], moved[place + 3], atol=1e-14)
+
+
+def test_a_batch_whose_weights_are_all_zero_teaches_nothing() -> None:
+    outputs, none = np.array([[1.0, 2.0], [0.5, -1.0]]), np.zeros(2)
+    places = np.array([0, 1])
+    teacher = np.array([[0.5, 0.5], [0.1, 0.9]])
+    losses = [
+        (CrossEntropy(), places),
+        (CrossEntropy(0.1), places),
+        (Distillation(2, 0.5, CrossEntropy()), (places, teacher)),
+    ]
+    for loss, targets in losses:
+        value, slope = loss(outputs, targets, none)
+        assert (value, np.abs(slope).max()) == (0, 0)
+    value, slope = Squared()(outputs[:, :1], np.ones((2, 1)), none)
+    assert (value, np.abs(slope).max()) == (0, 0)

@@ -83,3 +83,26 @@ def test_columns_are_described(table: Table) -> None:
     x, c, _ = describe_columns(table)
     assert (x.kind, x.missing, x.distinct, x.low, x.high, x.mean) == ("number", 2, 4, 1, 8, 3.5)
     assert (c.kind, c.missing, c.distinct, c.top, c.top_count) == ("category", 1, 2, "u", 4)
+
+
+def test_indicators_are_those_of_the_table_that_was_learnt_from(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("a,b\n1,2\n,3\n")
+    (tmp_path / "test.csv").write_text("a,b\n4,\n")
+    train, test = (read_table(tmp_path / name) for name in ("train.csv", "test.csv"))
+    values = fill_values(train, "mean")
+    assert impute(train, values, indicators=True)[0].names == ["a", "b", "a_missing"]
+    made, count = impute(test, values, indicators=True, source=train)
+    assert (made.names, made.values("a_missing"), count) == (["a", "b", "a_missing"], ["0"], 1)
+    with pytest.raises(DataError, match="a_missing"):
+        impute(made.with_column("a", [None]), {"a": "1"}, indicators=True)
+
+
+def test_dates_are_described_and_filled_as_dates(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("d,e\n2024-02-29,2024-01-01T10:00\n,?\n2023-12-31,2024-01-01 12:30:00\n")
+    table = read_table(tmp_path / "t.csv")
+    found = list(describe_columns(table))
+    assert [(c.kind, c.missing, c.low, c.high) for c in found] == [
+        ("date", 1, "2023-12-31", "2024-02-29"),
+        ("date", 1, "2024-01-01T10:00:00", "2024-01-01T12:30:00"),
+    ]
+    assert fill_values(table, "mean") == {"d": "2023-12-31", "e": "2024-01-01 12:30:00"}

@@ -26,6 +26,7 @@ from mlkit.trees import (
 )
 from mlkit.trees.report import Folds, fold_metrics
 from mlkit.trees.reweight import covariate_weights
+from mlkit.trees.target import mean_and_spread
 
 QUICK = GradientSettings(rounds=3, min_leaf=2)
 COLUMNS = Columns("y")
@@ -216,3 +217,42 @@ def test_a_continued_model_does_not_draw_the_same_rows_again(tmp_path: Path) -> 
     np.testing.assert_allclose(both.predict(table), once.predict(table), rtol=1e-5)
     with pytest.raises(UsageError, match="was trained with loss 'squared'"):
         train_gradient(table, COLUMNS, settings, before=first, loss="absolute")
+
+
+def test_linear_models_take_named_categories_and_say_what_they_leave_out(tmp_path: Path) -> None:
+    lines = ["k,x,y", *(f"{k % 5},w{k},{'uv'[k % 5 in (1, 3)]}" for k in range(150))]
+    table = made(tmp_path / "t.csv", lines)
+    said: list[str] = []
+    columns = replace(COLUMNS, categorical=("k",), ignore=("x",))
+    model = train_linear_bag(table, columns, ForestSettings(rounds=1), remark=said.append)
+    assert (model.predict(table).argmax(axis=1) == [k % 5 in (1, 3) for k in range(150)]).all()
+    assert said == []
+    train_linear_bag(table, COLUMNS, ForestSettings(rounds=1), remark=said.append)
+    assert said == ["column 'x' has 150 categories: the 100 most frequent are used"]
+
+
+@pytest.mark.parametrize("name", ["linear", "net"])
+def test_equal_numbers_have_no_spread(tmp_path: Path, name: str) -> None:
+    table = made(tmp_path / "t.csv", ["a,b,y", *(f"0.1,{k % 5},{'uv'[k % 2]}" for k in range(100))])
+    other = made(tmp_path / "u.csv", ["a,b", "0.1,2", "0.2,2"])
+    first, second = trainers()[name](table).predict(other)[:, 0]  # type: ignore[operator]
+    assert abs(first - second) < 0.1, "not a thousand deviations away"
+
+
+def test_mean_and_spread_of_any_numbers() -> None:
+    assert mean_and_spread(np.array([np.nan, 0.1, 0.1, 0.1])) == (0.1, 0.0)
+    assert mean_and_spread(np.array([np.nan])) == (0.0, 0.0)
+    assert mean_and_spread(np.zeros(3)) == (0.0, 0.0)
+    values = np.array([1e300, -1e300, np.nan, 2e300])
+    mean, spread = mean_and_spread(values)
+    assert mean == pytest.approx(2e300 / 3)
+    assert spread == pytest.approx(np.nanstd(values / 1e300) * 1e300)
+    rng = np.random.default_rng(1)
+    values = rng.normal(3, 2, 100)
+    assert mean_and_spread(values) == (values.mean(), values.std())
+
+
+def test_a_target_that_single_precision_cannot_hold_is_refused(tmp_path: Path) -> None:
+    table = made(tmp_path / "t.csv", ["a,y", *(f"{k},{k}e{30 + k}" for k in range(9))])
+    with pytest.raises(DataError, match=r"t\.csv:8: column 'y': the target is above 1e\+36"):
+        train_gradient(table, replace(COLUMNS, task="regression"), QUICK)
