@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -15,13 +16,16 @@ if TYPE_CHECKING:
     from mlkit.progress import Report
 
 
+LEAST_TIME = 0.5  # seconds before a rate says something
+
+
 class Part(ProgressColumn):
     """The part done, or the amount where the whole is not known (stdin, compressed text)."""
 
     def render(self, task: Task) -> Text:
         """Return ``12.3 %`` or ``345 MB``."""
         if task.total is None:
-            return Text(f"{short(task.completed)}{task.fields.get('unit') or ''}")
+            return Text(f"{short(task.completed)}{task.fields['unit']}")
         return Text(f"{task.percentage:>5.1f} %")
 
 
@@ -30,9 +34,11 @@ class Rate(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         """Return the rate since the stage began."""
-        speed = task.finished_speed or task.speed
-        unit = task.fields.get("unit") or ""
-        return Text("" if not speed else f"{short(speed)}{unit}/s", style="green")
+        (begun, before), (now, done) = task.fields["since"], task.fields["latest"]
+        unit = task.fields["unit"]
+        if not unit or now - begun < LEAST_TIME or done <= before:
+            return Text("")
+        return Text(f"{short((done - before) / (now - begun))}{unit}/s", style="green")
 
 
 def short(number: float) -> str:
@@ -61,8 +67,12 @@ def bar(title: str) -> Iterator[Callback]:
         name = event.stage or title
         name = name[:1].upper() + name[1:]
         kind = name.rstrip("0123456789")
+        latest = (time.monotonic(), event.done)
         if kind not in tasks:
-            tasks[kind] = progress.add_task(name, total=event.total, unit=event.unit, figures="")
+            unit = "B" if event.unit == "bytes" else event.unit
+            tasks[kind] = progress.add_task(
+                name, total=event.total, unit=unit, since=latest, latest=latest, figures=""
+            )
         figures = []
         if event.loss is not None:
             figures.append(f"loss {event.loss:.4f}")
@@ -71,7 +81,7 @@ def bar(title: str) -> Iterator[Callback]:
         if event.learning_rate is not None:
             figures.append(f"rate {event.learning_rate:.2g}")
         progress.update(
-            tasks[kind], description=name, completed=event.done, total=event.total,
+            tasks[kind], description=name, completed=event.done, total=event.total, latest=latest,
             figures="  ".join(figures),
         )  # fmt: skip
 

@@ -40,6 +40,23 @@ def test_bars_begin_with_a_capital_and_epochs_share_one(capsys: pytest.CaptureFi
     assert all("75.0 %" in line and "loss 0.5000" in line for line in lines if line)
 
 
+def test_a_rate_is_of_what_was_done_since_the_stage_began(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter([10.0, 10.1, 20.0, 24.0, 30.0, 31.0])
+    monkeypatch.setattr("mlkit.cli.bar.time.monotonic", lambda: next(clock))
+    with bar("Training") as report:
+        for stage, done, unit in (
+            ("quick", 0, "bytes"), ("quick", 4e9, "bytes"),
+            ("resumed", 1e6, "bytes"), ("resumed", 9e6, "bytes"), ("bare", 0, ""), ("bare", 5, ""),
+        ):  # fmt: skip
+            report(Report(stage, done, None, unit))
+    quick, resumed, bare = (line.rstrip() for line in capsys.readouterr().err.split("\n") if line.strip())
+    assert quick.endswith(" 4 GB")
+    assert resumed.endswith(" 9 MB 2 MB/s")
+    assert bare.endswith(" 5")
+
+
 def test_json_says_what_the_command_was_told(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     sink = output.Output()
     sink.settings = lambda: {"order": 3}
