@@ -247,14 +247,14 @@ def _close_greedy(ends: NDArray[np.int64], max_bins: int) -> NDArray[np.int64]:
     rest_bins = max_bins - int(big.sum())
     rest_rows = total - int(counts[big].sum())
     share = rest_rows / rest_bins if rest_bins else np.inf
-    is_big = big.tolist()
     next_big = [*np.flatnonzero(big).tolist(), len(ends)]
-    upto = ends.tolist()
+    is_big = set(next_big)
+    upto = np.ascontiguousarray(ends, np.int64).data  # a list of all would cost more than the search
     closed: list[int] = []
     place = 0
     before = 0
     while place < len(upto) and len(closed) < max_bins - 1:
-        if is_big[place]:
+        if place in is_big:
             last = place
         else:
             last = bisect_left(upto, before + share)
@@ -265,7 +265,7 @@ def _close_greedy(ends: NDArray[np.int64], max_bins: int) -> NDArray[np.int64]:
                 last = stop - 1 if half or stop == len(upto) else stop
             last = min(last, len(upto) - 1)
         closed.append(last)
-        if not is_big[last]:
+        if last not in is_big:
             rest_bins -= 1
             rest_rows -= upto[last] - before
             share = rest_rows / rest_bins if rest_bins > 0 else np.inf

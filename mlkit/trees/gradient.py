@@ -21,9 +21,8 @@ from mlkit.trees.losses import Loss, weighted_quantile
 Reals = NDArray[np.float64]
 Rows = NDArray[np.int32]
 Result = TypeVar("Result")
-PART_SIZE = 1 << 16  # histogram updates of a part, the least that one thread does for another
-MOST_PARTS = 16  # parts of a histogram, while they fit PART_MEMORY
-PART_MEMORY = 1 << 22
+PART_SIZE = 1 << 14  # histogram updates of a part, the least that one thread does for another
+MOST_PARTS = 64
 BLOCK = 1 << 14  # rows from which threads share what is done row by row
 
 
@@ -115,10 +114,8 @@ class Workspace:
         s = grower.settings
         leaves = s.leaves
         self.rows = np.empty(rows, np.int32)
-        self.scratch = np.empty((2, rows), np.int32)
-        width = 512 * grower.packed.shape[1]
-        parts = max(2, min(MOST_PARTS, PART_MEMORY // (8 * width)))
-        self.joints = np.zeros((min(parts, 1 + rows * grower.packed.shape[1] // PART_SIZE), width))
+        self.scratch = np.empty(rows, np.int32)
+        self.joint = np.zeros(512 * grower.packed.shape[1])
         self.hists = np.zeros((leaves, 2 * grower.total_bins))
         self.numbers = np.zeros((leaves, 9), np.int64)
         self.reals = np.zeros((leaves, 8))
@@ -128,7 +125,7 @@ class Workspace:
         self.sets = np.zeros((leaves, 4), np.uint64)
         self.goes_left = np.zeros(256, np.uint8)
         self.state = np.zeros(8, np.int64)
-        self.lefts = np.zeros(len(self.joints), np.int64)
+        self.lefts = np.zeros(MOST_PARTS, np.int64)
         self.team = np.zeros(kg.SHARED, np.int64)
         self.params = np.array(
             [
@@ -152,13 +149,13 @@ class Workspace:
         self.used = self.rows[: len(rows)]
         self.used[:] = rows
         helpers = 0
-        if pool is not None and kg.TEAMS and len(self.joints) > 1:
+        if pool is not None and kg.TEAMS and len(rows) * grower.packed.shape[1] >= 2 * PART_SIZE:
             helpers = grower.workers - 1
         self.team[:] = 0
-        self.team[kg.HELPED] = min(helpers, 1)
+        self.team[kg.HELPED] = helpers
         arguments: tuple[Any, ...] = (
             grower.packed, pairs, grower.features, active, grower.sizes, self.params, self.used,
-            self.scratch, self.joints, self.hists, self.numbers, self.reals, self.chosen,
+            self.scratch, self.joint, self.hists, self.numbers, self.reals, self.chosen,
             self.goes_left, self.node_numbers, self.node_reals, self.sets, self.state, self.lefts, self.team,
         )  # fmt: skip
         waiting = []
@@ -181,30 +178,55 @@ class Workspace:
         """Return the values of all nodes (a view)."""
         return self.node_reals[: self.state[kg.NODES], kg.NODE_VALUE]
 
+    def sketch(self) -> Sketch:
+        """Return a copy of the tree as it was grown."""
+        nodes, leaves = int(self.state[kg.NODES]), int(self.state[kg.LEAVES])
+        return Sketch(
+            self.node_numbers[:nodes].copy(), self.node_reals[:nodes].copy(), self.sets[: leaves - 1].copy()
+        )
+
     def to_tree(self) -> Tree:
-        """Return the tree as flat arrays; values that training never saw go where most rows went."""
-        count = int(self.state[kg.NODES])
-        numbers = self.node_numbers[:count]
-        left = numbers[:, kg.LEFT]
-        inner = left > 0
-        feature = np.where(inner, numbers[:, kg.NODE_FEATURE], 0)
-        missing_left = numbers[:, kg.NODE_MISSING_LEFT] == 1
-        unseen = inner & (self.grower.features[feature, kg.MISSING] == 0)
-        counts = numbers[:, kg.NODE_COUNT]
-        missing_left[unseen] = counts[left[unseen]] >= counts[left[unseen] + 1]
-        set_of = np.where(inner, numbers[:, kg.NODE_SET], -1)
-        # sets were numbered as they were made: put them into the order of nodes
-        with_set = np.flatnonzero(set_of >= 0)
-        sets = self.sets[set_of[with_set]]
-        sets[missing_left[with_set], 3] |= np.uint64(1 << 63)
-        set_of[with_set] = np.arange(len(with_set))
-        return Tree(
-            np.where(inner, left - np.arange(count), 0).astype(np.int32), feature.astype(np.uint16),
-            np.where(inner, numbers[:, kg.NODE_THRESHOLD], 0).astype(np.uint8),
-            np.where(inner & missing_left, 255, 0).astype(np.uint8), set_of.astype(np.int32), sets,
-            np.where(inner, 0, self.node_reals[:count, kg.NODE_VALUE]).astype(np.float32),
-            np.where(inner, self.node_reals[:count, kg.NODE_GAIN], 0).astype(np.float32), counts.copy(),
-        )  # fmt: skip
+        """Return the tree as flat arrays."""
+        return join_sketches([self.sketch()], self.grower.features).tree(0)
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """A grown tree as the kernel left it: its nodes, the sets of categories in the order of their splits."""
+
+    numbers: Rows
+    reals: Reals
+    sets: NDArray[np.uint64]
+
+
+def join_sketches(sketches: Sequence[Sketch], features: Rows) -> Trees:
+    """Return grown trees as flat arrays, all at once; values that training never saw go where most rows went."""
+    sizes = np.array([len(sketch.numbers) for sketch in sketches], np.int64)
+    roots = np.cumsum(sizes) - sizes
+    splits = sizes // 2  # rows of `sets`
+    first, first_set = np.repeat(roots, sizes), np.repeat(np.cumsum(splits) - splits, sizes)
+    numbers = np.concatenate([sketch.numbers for sketch in sketches])
+    reals = np.concatenate([sketch.reals for sketch in sketches])
+    inner = numbers[:, kg.LEFT] > 0
+    left = np.where(inner, numbers[:, kg.LEFT] + first, 0)
+    feature = np.where(inner, numbers[:, kg.NODE_FEATURE], 0)
+    missing_left = numbers[:, kg.NODE_MISSING_LEFT] == 1
+    unseen = inner & (features[feature, kg.MISSING] == 0)
+    counts = numbers[:, kg.NODE_COUNT].copy()
+    missing_left[unseen] = counts[left[unseen]] >= counts[left[unseen] + 1]
+    # sets were numbered as they were made: put them into the order of nodes
+    set_of = np.where(inner, numbers[:, kg.NODE_SET], -1)
+    with_set = np.flatnonzero(set_of >= 0)
+    sets = np.concatenate([sketch.sets for sketch in sketches])[(set_of + first_set)[with_set]]
+    sets[missing_left[with_set], 3] |= np.uint64(1 << 63)
+    set_of[with_set] = np.arange(len(with_set))
+    return Trees(
+        roots, np.where(inner, left - np.arange(len(left)), 0).astype(np.int32), feature.astype(np.uint16),
+        np.where(inner, numbers[:, kg.NODE_THRESHOLD], 0).astype(np.uint8),
+        np.where(inner & missing_left, 255, 0).astype(np.uint8), set_of.astype(np.int32), sets,
+        np.where(inner, 0, reals[:, kg.NODE_VALUE]).astype(np.float32),
+        np.where(inner, reals[:, kg.NODE_GAIN], 0).astype(np.float32), counts,
+    )  # fmt: skip
 
 
 def in_parts(pool: ThreadPoolExecutor, work: Callable[[int], Result], parts: int) -> list[Result]:
@@ -274,7 +296,8 @@ class Booster:
                 self.held_scores += before.sums(held.bins, loss.outputs, threads).T
         self.pairs = np.empty((loss.outputs, count, 2), np.float32)
         self.every_row = np.arange(count, dtype=np.int32)
-        self.trees: list[Tree] = []
+        self.sketches: list[Sketch] = []
+        self.restored: Trees | None = None  # trees of a checkpoint
         self.held_losses: list[float] = []
         self.round = 0
         self.finished = False  # nothing is left to split
@@ -298,7 +321,7 @@ class Booster:
             # tree k waits for workspace k mod threads: outputs are dealt out in fixed turns
             lanes = [outputs[lane :: len(self.workspaces)] for lane in range(len(self.workspaces))]
 
-            def work(lane: int) -> list[tuple[Tree, bool]]:
+            def work(lane: int) -> list[tuple[Sketch, bool]]:
                 return [self._tree(k, self.workspaces[lane], rows, inside, active, None) for k in lanes[lane]]
 
             dealt = list(self.pool.map(work, range(len(lanes))))
@@ -308,7 +331,7 @@ class Booster:
         if not any(split for _, split in made):
             self.finished = True
             return False
-        self.trees += [tree for tree, _ in made]
+        self.sketches += [sketch for sketch, _ in made]
         self.round += 1
         return self._judge()
 
@@ -332,7 +355,7 @@ class Booster:
         """Note the loss on held-out rows; return False when it has not improved for long enough."""
         if self.held is None:
             return True
-        last = join_trees(self.trees[-self.loss.outputs :])
+        last = join_sketches(self.sketches[-self.loss.outputs :], self.grower.features)
         self.held_scores += last.sums(self.held.bins, self.loss.outputs).T
         self.held_losses.append(self.loss.value(self.held_scores, self.held.target, self.held.weights))
         patience = self.settings.early_stop
@@ -341,7 +364,7 @@ class Booster:
 
     def _tree(
         self, k: int, work: Workspace, rows: Rows, inside: NDArray[np.bool_] | None, active: Any, pool: Any
-    ) -> tuple[Tree, bool]:
+    ) -> tuple[Sketch, bool]:
         work.grow(self.pairs[k], rows, active, pool)
         start, end, node = work.leaf_spans()
         values = work.values()
@@ -350,13 +373,14 @@ class Booster:
         values *= self.settings.learning_rate
         values[:] = values.astype(np.float32)  # what the model will hold
         self._add_scores(k, work.used, start, end, values[node], pool)
-        tree = work.to_tree()
+        sketch = work.sketch()
         if inside is not None and len(node) > 1:
             outside = ~inside
-            self.scores[k, outside] += join_trees([tree]).sums(self.bins[outside], 1)[:, 0]
+            tree = join_sketches([sketch], self.grower.features)
+            self.scores[k, outside] += tree.sums(self.bins[outside], 1)[:, 0]
         elif inside is not None:
             self.scores[k, ~inside] += values[0]
-        return tree, len(node) > 1
+        return sketch, len(node) > 1
 
     def _add_scores(self, k: int, rows: Rows, start: Any, end: Any, values: Reals, pool: Any) -> None:
         """Add the leaves' values to the scores of their rows; threads take leaves in turns."""
@@ -417,21 +441,30 @@ class Booster:
             active[self._random(1).choice(count, kept, replace=False)] = 1
         return active
 
+    def _trees(self, count: int) -> Trees:
+        """Return the first trees."""
+        old = [] if self.restored is None else [self.restored.tree(t) for t in range(len(self.restored))]
+        if count <= len(old):
+            return join_trees(old[:count])
+        fresh = join_sketches(self.sketches[: count - len(old)], self.grower.features)
+        return append_trees(join_trees(old), fresh) if old else fresh
+
     def result(self) -> Boosted:
         """Return the trees so far; with early stopping those up to the best round."""
         rounds = self.round
         if self.settings.early_stop and self.held_losses:
             rounds = int(np.argmin(self.held_losses)) + 1
-        trees = self.trees[: rounds * self.loss.outputs]
-        if not trees:
-            trees = [_stump() for _ in range(self.loss.outputs)]
+        all_kept = rounds == self.round
+        if rounds:
+            joined = self._trees(rounds * self.loss.outputs)
+        else:
+            joined = join_trees([_stump() for _ in range(self.loss.outputs)])
             rounds = 1
-        joined = join_trees(trees)
         if self.before is not None:
             rounds += self.earlier
             joined = append_trees(self.before, joined)
         scores = self.scores
-        if len(trees) < len(self.trees):  # those of the rounds that are kept
+        if not all_kept:  # those of the rounds that are
             scores = joined.sums(self.bins, self.loss.outputs, self.threads).T + self.start[:, None]
         train_loss = self.loss.value(scores, self.target, self.weights)
         return Boosted(self.start, joined, rounds, train_loss, tuple(self.held_losses))
@@ -441,8 +474,9 @@ class Booster:
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Return what a checkpoint keeps: where training stands, and its arrays."""
         arrays: dict[str, NDArray[Any]] = {"scores": self.scores, "held_scores": self.held_scores}
-        if self.trees:
-            arrays |= {f"trees.{name}": array for name, array in join_trees(self.trees).to_tensors().items()}
+        if self.round:
+            trees = self._trees(self.round * self.loss.outputs)
+            arrays |= {f"trees.{name}": array for name, array in trees.to_tensors().items()}
         return {"round": self.round, "held_losses": self.held_losses}, arrays
 
     def restore(self, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -452,9 +486,7 @@ class Booster:
         self.scores[:] = arrays["scores"]
         self.held_scores[:] = arrays["held_scores"]
         tensors = {name[6:]: array for name, array in arrays.items() if name.startswith("trees.")}
-        if tensors:
-            trees = Trees.from_tensors(tensors)
-            self.trees = [trees.tree(t) for t in range(len(trees))]
+        self.restored = Trees.from_tensors(tensors) if tensors else None
 
 
 def _stump() -> Tree:

@@ -4,7 +4,7 @@
 import numpy as np
 
 from mlkit.jit import kernel
-from mlkit.simd import exp, load, store
+from mlkit.simd import exp, load, maximum, splat, store
 
 BLOCK = 256  # rows at a time
 LEAST = 1e-16  # hessian
@@ -16,19 +16,33 @@ def logistic_pairs(scores, target, out, first, last):
 
     scores float64 [1, rows]; out float32 [1, rows, 2]. With s = 1 for y = 0, else -1: s / (1 + e**(-s score)).
     """
-    powers = np.zeros(BLOCK, np.float32)
-    for start in range(first, last, BLOCK):
-        count = min(BLOCK, last - start)
+    score, pairs = scores[0], out[0]
+    signs = np.zeros(BLOCK, np.float32)
+    shares = np.zeros(BLOCK, np.float32)
+    hessians = np.zeros(BLOCK, np.float32)
+    one = splat(1.0)
+    for start in range(np.uint64(first), np.uint64(last), np.uint64(BLOCK)):
+        count = min(np.uint64(BLOCK), np.uint64(last) - start)
         for k in range(count):
-            score = scores[0, start + k]
-            powers[k] = score if target[start + k] > 0.5 else -score
+            signs[k] = 1.0 - 2.0 * target[start + k]
+            shares[k] = score[start + k] * (2.0 * target[start + k] - 1.0)
         for k in range(0, count, 16):
-            store(powers, k, exp(load(powers, k)))
+            power = exp(load(shares, k))
+            share = one / (one + power)
+            store(hessians, k, maximum(power * share * share, splat(LEAST)))
+            store(shares, k, share * load(signs, k))
         for k in range(count):
-            e = np.float64(powers[k])
-            q = 1.0 / (1.0 + e)
-            out[0, start + k, 0] = -q if target[start + k] > 0.5 else q
-            out[0, start + k, 1] = max(e * q * q, LEAST)
+            pairs[start + k, 0] = shares[k]
+            pairs[start + k, 1] = hessians[k]
+
+
+@kernel("void(const f8[:,:], const f8[:], f4[:,:,:], i8, i8)")
+def squared_pairs(scores, target, out, first, last):
+    """Write score - target and 1 for rows first..last-1; scores float64 [1, rows]; out float32 [1, rows, 2]."""
+    score, pairs = scores[0], out[0]
+    for i in range(np.uint64(first), np.uint64(last)):
+        pairs[i, 0] = score[i] - target[i]
+        pairs[i, 1] = 1.0
 
 
 @kernel("void(const f8[:,:], const f8[:], f4[:,:,:], i8, i8)")

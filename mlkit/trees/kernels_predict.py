@@ -71,5 +71,6 @@ def find_leaves(bins, roots, left, feature, threshold, missing, set_of, sets, ou
 def add_by_leaf(rows, start, end, value, score):
     """Add value[l] to the score of rows[start[l]:end[l]], for every leaf l."""
     for leaf in range(start.size):
-        for i in range(start[leaf], end[leaf]):
-            score[np.uint32(rows[i])] += value[leaf]
+        step = value[leaf]
+        for i in range(np.uint64(start[leaf]), np.uint64(end[leaf])):
+            score[np.uint32(rows[i])] += step

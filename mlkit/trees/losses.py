@@ -120,8 +120,8 @@ class Squared(Loss):
     def start(self, target: Reals, weights: Reals | None) -> Reals:
         return np.array([np.average(target, weights=weights)])
 
-    def _pairs(self, scores: Reals, target: Reals) -> tuple[Reals, Reals]:
-        return scores - target, ONE
+    def _fill(self, scores: Reals, target: Reals, out: Pairs, first: int, last: int) -> None:
+        kernels_losses.squared_pairs(scores, target, out, first, last)
 
     def _losses(self, scores: Reals, target: Reals) -> Reals:
         losses: Reals = (scores[0] - target) ** 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -50,18 +52,18 @@ def test_bin_numbers_counts_the_edges_below() -> None:
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize("l2", [0.0, 2.0])
-@pytest.mark.parametrize("part", [1 << 16, 30])
+@pytest.mark.parametrize("workers", [1, 3])
 def test_grow_is_the_naive_leafwise_tree(
-    seed: int, l2: float, part: int, monkeypatch: pytest.MonkeyPatch
+    seed: int, l2: float, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mlkit.trees.gradient.PART_SIZE", part)
+    monkeypatch.setattr("mlkit.trees.gradient.PART_SIZE", 10)
     rng = np.random.default_rng(seed)
     bins, encoder, categorical = some_bins(rng, 60)
     pairs = np.stack([rng.normal(size=60), np.ones(60)], axis=1).astype(np.float32)
     settings = GradientSettings(leaves=5, min_leaf=4, l2=l2)
-    work = Grower(bins, encoder, settings).workspace(60)
-    assert (len(work.joints) > 1) == (part == 30)
-    work.grow(pairs, np.arange(60, dtype=np.int32), np.ones(4, np.uint8), None)
+    work = Grower(bins, encoder, settings, workers).workspace(60)
+    with ThreadPoolExecutor(workers) as pool:
+        work.grow(pairs, np.arange(60, dtype=np.int32), np.ones(4, np.uint8), pool)
     expected = naive.grow_leafwise(bins.tolist(), pairs.tolist(), 5, 4, l2, categorical)
     start, end, node = work.leaf_spans()
     found = np.empty(60)
