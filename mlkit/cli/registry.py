@@ -257,7 +257,14 @@ def loaded_tree() -> dict[tuple[str, ...], Any]:
 def run(command: Any, arguments: Sequence[str]) -> int:
     """Run a command and return its exit code; faults of the call are raised as `ClickFault`."""
     _path.clear()
-    result = command.main(args=list(arguments), prog_name="mlkit", standalone_mode=False)
+    try:
+        result = command.main(args=list(arguments), prog_name="mlkit", standalone_mode=False)
+    except SystemExit as end:
+        if isinstance(
+            end.__context__, BrokenPipeError
+        ):  # the reader of a help page has gone: as in `Command.invoke`
+            raise Stopped(signal.SIGPIPE) from None
+        raise
     return result if isinstance(result, int) else 0
 
 

@@ -52,6 +52,22 @@ def test_a_closed_pipe_ends_quietly(text: Path, tmp_path: Path) -> None:
     assert "rror" not in done.stderr
 
 
+@pytest.mark.parametrize("command", ["--help", "bleu --help", "--version"])
+def test_a_closed_pipe_ends_help_quietly(command: str, tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [*MLKIT, *command.split()],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+        env=command_environment(),
+    )
+    os.close(writer)
+    assert done.returncode == -signal.SIGPIPE
+    assert done.stderr == b""
+
+
 def test_stdin_and_stdout_are_the_dash(mlkit: Run, text: Path) -> None:
     by_name = mlkit("vocab", text).stdout
     assert mlkit("vocab", "-", stdin=text.read_bytes()).stdout == by_name
