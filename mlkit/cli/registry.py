@@ -260,9 +260,8 @@ def run(command: Any, arguments: Sequence[str]) -> int:
     try:
         result = command.main(args=list(arguments), prog_name="mlkit", standalone_mode=False)
     except SystemExit as end:
-        if isinstance(
-            end.__context__, BrokenPipeError
-        ):  # the reader of a help page has gone: as in `Command.invoke`
+        # the reader of a help page has gone: as in `Command.invoke`
+        if isinstance(end.__context__, BrokenPipeError):
             raise Stopped(signal.SIGPIPE) from None
         raise
     return result if isinstance(result, int) else 0
