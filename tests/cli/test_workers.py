@@ -165,7 +165,7 @@ def test_slurm_starts_workers(mlkit: Run, data: Path, tmp_path_factory: pytest.T
 def test_a_fault_is_one_line_that_names_the_shard(where: tuple[str, str], mlkit: Run, data: Path) -> None:
     text = (data / "a.txt").read_bytes()
     (data / "a.txt").write_bytes(text + b"bad \xff\n" + text)
-    done = mlkit("ngram", "count", "a.txt", "-o", "OUT", *where, cwd=data, env=QUIET, check=False)
+    done = mlkit("ngram", "count", "a.txt", "-q", "-o", "OUT", *where, cwd=data, env=QUIET, check=False)
     assert done.returncode == 1
     assert done.stderr.decode().startswith(
         "mlkit ngram count: a.txt:501: invalid UTF-8 at byte 5 (shard 2/4)\n"
