@@ -68,7 +68,7 @@ class Merge:
 
         Raises `ModelError` for damaged files.
         """
-        parts = [Part(path) for path in paths]
+        parts = [Part(path, len(paths) - 1) for path in paths]
         for part in parts:
             if any(part.index(level) is None for level in range(2, part.order + 1)):
                 return None
@@ -174,7 +174,8 @@ class Merge:
         """Read a plan that `save` wrote."""
         sections = Sections(path, PLAN)
         arrays = sections.arrays
-        parts = [Part(name) for name in sections.header["parts"]]
+        names = sections.header["parts"]
+        parts = [Part(name, len(names) - 1) for name in names]
         numbers = [arrays[f"numbers {number}"] for number in range(len(parts))]
         vocabulary = LmVocabulary(arrays["word bytes"], arrays["word starts"])
         return cls(parts, vocabulary, numbers, arrays["first"], arrays["cuts"])
@@ -284,7 +285,9 @@ def _copies(ranges: Sequence[Sections], level: int) -> Iterator[Piece]:
         grams, counts = (sections.arrays[f"{name} {level}"] for name in ("grams", "counts"))
         for first in range(0, len(grams), _BLOCK):
             yield grams[first : first + _BLOCK].copy(), counts[first : first + _BLOCK].astype(np.float64)
-            sections.release()
+            if first % (8 * _BLOCK) == 0:
+                sections.release()
+        sections.release()
 
 
 def _add_words(names: WordNumbers, part: Part) -> Numbers:

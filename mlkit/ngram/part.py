@@ -17,7 +17,7 @@ from mlkit.ngram import kernels_merge as kernels
 from mlkit.ngram.counting import Packing
 
 _HEAD = LmVocabulary.of([]).blob.tobytes()  # the words that all vocabularies begin with
-_READ = 8 << 20  # bytes of a part that may be in memory because they were read
+_READ = 32 << 20  # bytes of all parts that may be in memory because they were read
 _CLUSTER = 1 << 16  # bytes of a file that the system maps at a time
 _BLOCK = 1 << 18  # rows that are looked at at a time
 Ints = npt.NDArray[np.int64]
@@ -25,11 +25,15 @@ Numbers = npt.NDArray[np.int32]
 
 
 class Part:
-    """A count file: the n-grams of every order with their counts, and where the rows of every last word begin."""
+    """A count file: the n-grams of every order with their counts, and where the rows of every last word begin.
 
-    def __init__(self, path: PathLike) -> None:
+    others: how many other parts share the memory for what is read.
+    """
+
+    def __init__(self, path: PathLike, others: int = 0) -> None:
         self.name = display_name(path)
         self.sections = Sections(path, KIND)
+        self._room = _READ // (others + 1)
         self._read, self._lock = 0, threading.Lock()
         self._index: tuple[int, Ints] = 0, np.empty(0, np.int64)
         arrays = self.sections.arrays
@@ -131,6 +135,6 @@ class Part:
         size = max(int(touched.sum()) * _CLUSTER, int((stops - starts).sum()) * width) * (level + 1) // level
         with self._lock:
             self._read += size
-            if self._read > _READ:
+            if self._read > self._room:
                 self.sections.release()
                 self._read = 0

@@ -38,7 +38,7 @@ from mlkit.progress import Progress, silent
 # what the interpreter and the compiled kernels take before the first n-gram is counted; the run that compiles
 # them (the first one, or `mlkit warm`) needs 100 MB more
 BASE_MEMORY = 100 << 20
-_KERNELS = 70 << 20  # the part of it that is not there yet when the bound is first looked at
+_KERNELS = 75 << 20  # the part of it that is not there yet when the bound is first looked at
 # what the parts that are being worked on need, in one thread
 WORKING_MEMORY = 80 << 20
 LEAST_MEMORY = BASE_MEMORY + WORKING_MEMORY
