@@ -241,7 +241,8 @@ class _RowCounter:
             for piece in pieces:
                 done += len(piece[1])
                 yield piece
-            at = first + (last - first) * int(starts[done]) / max(int(starts[-1]), 1)  # line ends are no words
+            # line ends are no words, but places in the text
+            at = first + (last - first) * int(starts[done]) / max(int(starts[-1]), 1)
             progress(Report("counting", at, len(self.corpus.ids), "tokens"))
 
     def _blocks(self, starts: Ints) -> list[tuple[int, int]]:
