@@ -48,6 +48,10 @@ def covariate(
         threads=thread_count(threads),
     )  # fmt: skip
     write_table(output, rows.with_column(column, found.weights), delimiter=form.delimiter)
+    if found.auc > 0.99:
+        out.warn(
+            "the tables hardly overlap: weights cannot make one of them stand for the other (is a column an id?)"
+        )
     out.words(f"domain AUC {found.auc:.4f}; the weights leave {found.effective_rows:.0f} of {rows.rows} rows")
 
 

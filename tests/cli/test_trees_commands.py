@@ -214,3 +214,41 @@ def test_table_tools(mlkit: Run, folder: Path) -> None:
         "v.csv",
     )
     assert (folder / "v.csv").read_text().splitlines()[0].endswith(",weight")
+
+
+def test_options_that_would_be_passed_over_are_refused(mlkit: Run, folder: Path) -> None:
+    call = ("boost", "train", "train.csv", "--target", "two", IGNORE, "-o", "m")
+    done = mlkit(*call, "-a", "adaboost", "--early-stop", 3, "--checkpoint", "c", check=False)
+    assert done.returncode == 2
+    assert b"--early-stop, --checkpoint: not for AdaBoost" in done.stderr
+    assert b"--resume needs --checkpoint" in mlkit(*call, "--resume", check=False).stderr
+    assert not (folder / "m").exists()
+
+
+def test_a_model_reads_its_own_words_for_missing(mlkit: Run, folder: Path) -> None:
+    lines = [f"{'none' if k % 5 == 0 else k % 7},{'uv'[k % 7 > 3]}" for k in range(90)]
+    (folder / "t.csv").write_text("\n".join(["a,y", *lines]) + "\n")
+    for kind, more in (("boost", ["-n", 3]), ("bag", ["-n", 3]), ("net", ["-n", 1]), ("stack", ["-n", 2])):
+        mlkit(kind, "train", "t.csv", "--target", "y", "--na", "none", *more, "-o", "m")
+        said = mlkit(kind, "predict", "m", "t.csv").stdout
+        assert said == mlkit(kind, "predict", "m", "t.csv", "--na", "none").stdout
+        assert b"positive\tv\n" in mlkit(kind, "eval", "m", "t.csv").stdout
+
+
+def test_many_classes_have_no_matrix_on_the_screen(mlkit: Run, folder: Path) -> None:
+    (folder / "t.csv").write_text("\n".join(["a,y", *(f"{k % 40},k{k % 40}" for k in range(160))]) + "\n")
+    mlkit("bag", "train", "t.csv", "--target", "y", "-n", 2, "-o", "m")
+    done = mlkit("bag", "eval", "m", "t.csv")
+    assert b"predicted" not in done.stdout
+    assert b"40 classes is in the output of --json" in done.stderr
+    assert len(json.loads(mlkit("bag", "eval", "m", "t.csv", "--json").stdout)["confusion"]) == 40
+    (folder / "u.csv").write_text('a,y\n"x\ty",1\n"x\ty",2\n')
+    assert mlkit("table", "info", "u.csv").stdout.splitlines()[1] == b"a\tcategory\t0\t1\t\t\t\tx\\ty\t2"
+
+
+def test_tables_that_hardly_overlap_are_said(mlkit: Run, folder: Path) -> None:
+    for name, start in (("old.csv", 0), ("new.csv", 1000)):
+        (folder / name).write_text("\n".join(["id,a", *(f"{start + k},{k % 7}" for k in range(60))]) + "\n")
+    assert b"hardly overlap" in mlkit("reweight", "covariate", "old.csv", "--toward", "new.csv").stderr
+    fine = mlkit("reweight", "covariate", "old.csv", "--toward", "new.csv", "--ignore", "id").stderr
+    assert b"hardly overlap" not in fine
