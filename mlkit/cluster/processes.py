@@ -42,7 +42,7 @@ class ProcessEngine(Engine):
                     for number, item in left.items()
                 }
                 waiting = set(futures)
-                alive = AllAlive()
+                alive = AllAlive(pool)
                 while waiting:
                     done, waiting = wait(waiting, POLL, FIRST_COMPLETED)
                     for future in done:
@@ -78,11 +78,12 @@ class ProcessEngine(Engine):
             self._pool = None
 
     def close(self, *, failed: bool = False) -> None:
-        """Let the workers go, at once if the job has `failed`."""
-        if failed:
-            self._stop()
-        elif self._pool is not None:
-            self._pool.shutdown()
+        """Let the workers go; whether the job has failed or not, they have nothing left to do.
+
+        They are killed: a pool that ends in peace waits forever for workers one of which died just then, with the lock
+        in its hands that the others wait for.
+        """
+        self._stop()
 
 
 class AllAlive:
@@ -91,15 +92,18 @@ class AllAlive:
     A pool that breaks while tasks are handed to it can lose the thread that watches its workers; nobody would answer.
     """
 
-    def __init__(self) -> None:
-        self._most, self._since = 0, time.monotonic()
+    def __init__(self, pool: ProcessPoolExecutor) -> None:
+        self._pool, self._since = pool, 0.0
 
     def check(self) -> None:
-        """Raise `BrokenProcessPool` if for seconds fewer workers have been alive than before."""
-        count, now = len(multiprocessing.active_children()), time.monotonic()
-        if count >= self._most:
-            self._most, self._since = count, now
-        elif now - self._since > PATIENCE:
+        """Raise `BrokenProcessPool` if a worker has been dead for seconds."""
+        workers = list((getattr(self._pool, "_processes", None) or {}).values())
+        if all(worker.is_alive() for worker in workers):
+            self._since = 0.0
+            return
+        now = time.monotonic()
+        self._since = self._since or now
+        if now - self._since > PATIENCE:
             raise BrokenProcessPool("a worker is gone, and nothing was said of it")
 
 

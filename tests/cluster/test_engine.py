@@ -6,6 +6,7 @@ import multiprocessing
 import time
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -77,17 +78,37 @@ def test_workers_lost_between_two_jobs_are_replaced() -> None:
 
 
 def test_a_loss_that_the_pool_does_not_notice_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    count = [2, 2, 1, 2, 1, 1]
+    class Worker:
+        alive = True
+
+        def is_alive(self) -> bool:
+            return self.alive
+
+    class Pool:
+        _processes: ClassVar = {1: Worker(), 2: Worker()}
+
     monkeypatch.setattr(processes, "PATIENCE", 1.5)
-    monkeypatch.setattr(multiprocessing, "active_children", lambda: [None] * count[0])
-    clock = iter(range(20))
+    clock = iter(range(1, 20))
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
-    alive = processes.AllAlive()
-    while len(count) > 1:
+    alive = processes.AllAlive(Pool())  # type: ignore[arg-type]
+    alive.check()
+    for there in (False, True, False, False):
+        Pool._processes[2].alive = there
         alive.check()
-        del count[0]
     with pytest.raises(BrokenProcessPool):
         alive.check()
+    Pool._processes = {}
+    alive.check()
+
+
+@pytest.mark.timeout(60)
+def test_a_worker_lost_while_the_pool_is_closed_is_not_waited_for() -> None:
+    for lost in range(3):
+        with open_engine(processes=3) as engine:
+            assert engine.run(Tasks(work.square, range(3), names(3))) == [0, 1, 4]
+            workers = multiprocessing.active_children()
+            workers[lost % len(workers)].kill()
+        assert multiprocessing.active_children() == []
 
 
 def test_workers_that_die_again_and_again_end_the_job() -> None:
