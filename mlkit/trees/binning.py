@@ -14,6 +14,7 @@ from mlkit.errors import DataError, UsageError
 from mlkit.formats.tables import Table
 from mlkit.threads import map_chunks
 from mlkit.trees import kernels_bins
+from mlkit.trees.target import words_among_numbers
 
 MISSING = 255
 MOST_CATEGORIES = 254
@@ -141,11 +142,15 @@ def fit_encoder(
 
     useless: dict[str, list[str]] = {_ONE_VALUE: [], _ALL_MISSING: []}
 
+    doubtful: dict[int, str] = {}
+
     def fit(place: int) -> tuple[Feature | None, str]:
         name = names[place]
         column = apart.pop(name)
         feature, remark = choose(column, name)
         if feature is not None:
+            for text in words_among_numbers(column, [name], categorical) if feature.categorical else ():
+                doubtful[place] = text
             feature.encode(column, bins, place)
         column.forget(name)
         return feature, remark
@@ -166,6 +171,7 @@ def fit_encoder(
     for name, (feature, why) in zip(names, fitted, strict=True):
         if feature is None:
             useless[why].append(name)
+    remarks = [text for _, text in sorted(doubtful.items())] + remarks
     remarks = [_left_out(columns, why) for why, columns in useless.items() if columns] + remarks
     if not any(features):
         raise DataError("no column can be learnt from: " + "; ".join(remarks), path=table.path)

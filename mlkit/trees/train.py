@@ -86,8 +86,6 @@ def prepare(
 ) -> Prepared:
     """Read target and weights, choose the bins, bin the rows; unless `keep`, the table is used up by it."""
     target, weights, names = read_parts(table, columns)
-    for text in words_among_numbers(table, names, columns.categorical):
-        remark(text)
     encoder, bins, remarks = fit_encoder(
         table, names, categorical=columns.categorical, max_bins=columns.max_bins, threads=threads, keep=keep,
     )  # fmt: skip
