@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mlkit.errors import DataError, UsageError
 from mlkit.progress import Progress, Report, silent
 from mlkit.trees.binning import Bins, Encoder
-from mlkit.trees.ensemble import Tree, Trees, join_trees
+from mlkit.trees.ensemble import Tree, Trees, join_trees, single
 from mlkit.trees.forest import Votes, grow_tree
 from mlkit.trees.gradient import GradientSettings, Grower, Workspace
 
@@ -151,7 +151,7 @@ def _fit_classes(
     votes = (np.ones(len(counts), np.int32), of[best], np.ones(len(counts), np.float32))
     class_of = np.zeros(len(tree.left))
     class_of[tree.left == 0] = of[best]
-    reached = join_trees([tree]).leaves(bins)[:, 0]
+    reached = single(tree).leaves(bins)[:, 0]
     return tree, votes, class_of[reached] != target
 
 
@@ -172,7 +172,7 @@ def fit_r2(
         drawn = np.bincount(rng.choice(len(bins), len(bins), p=current), minlength=len(bins))
         tree, _, _ = learner.fit(target - centre, drawn.astype(np.float64))
         tree.value[tree.left == 0] += np.float32(centre)
-        off = np.abs(join_trees([tree]).sums(bins, 1)[:, 0] - target)
+        off = np.abs(single(tree).sums(bins, 1)[:, 0] - target)
         worst = off[current > 0].max()
         off = off / worst if worst > 0 else off
         if settings.loss == "square":

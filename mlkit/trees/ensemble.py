@@ -238,6 +238,11 @@ def join_trees(trees: Sequence[Tree], votes: Sequence[Any] | None = None) -> Tre
     return Trees(np.cumsum(sizes) - sizes, **joined)
 
 
+def single(tree: Tree) -> Trees:
+    """Return an ensemble of one tree, whose leaves have values."""
+    return Trees(np.zeros(1, np.int64), *(getattr(tree, field.name) for field in fields(Tree)))
+
+
 def append_trees(before: Trees, after: Trees) -> Trees:
     """Return the trees of two ensembles, without votes, one behind the other."""
     return join_trees(

@@ -109,7 +109,9 @@ def grow_tree(
     """
     rows = np.flatnonzero(weights > 0).astype(np.int32)
     most = 2 * len(rows) - 1
-    used = weights[rows].astype(np.float32)
+    if len(rows) < len(weights):
+        weights, target = weights[rows], target[rows]
+    used = weights.astype(np.float32)
     left = np.empty(most, np.int32)
     feature = np.empty(most, np.uint16)
     threshold, missing = np.empty(most, np.uint8), np.empty(most, np.uint8)
@@ -117,7 +119,7 @@ def grow_tree(
     counts = np.empty(most, np.int32)
     state = np.array([seed], np.uint64)
     nodes = (left, feature, threshold, missing, value, gain, counts)
-    targets = target[rows].astype(np.int32 if classes > 2 else np.float32)
+    targets = target.astype(np.int32 if classes > 2 else np.float32)
     votes: Votes | None = None
     if classes > 2:
         vote_counts = np.empty(most, np.int32)

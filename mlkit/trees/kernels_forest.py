@@ -9,6 +9,7 @@ Small nodes sort their rows, larger ones count them by bin.
 import numpy as np
 
 from mlkit.jit import REASSOCIATE, inline, kernel
+from mlkit.simd import add_pair
 
 MAX_DEPTH, MIN_SPLIT, MIN_LEAF, FEATURES_PER_NODE, RANDOM_THRESHOLDS = range(5)
 SORT_BELOW = 40
@@ -52,18 +53,15 @@ def _sorts(count, width):
 @inline
 def _spread(column, rows, start, end, node_bins):
     """Copy a node's bins and return the smallest and largest that are not missing, and whether any is missing."""
-    low = 256
-    high = -1
-    missing = 0
-    for i in range(start, end):
-        b = np.int64(column[np.uint32(rows[i])])
-        node_bins[i - start] = b
-        if b == MISSING:
-            missing = 1
-        else:
-            low = min(low, b)
-            high = max(high, b)
-    return low, high, missing
+    one, full = np.uint64(1), np.uint64(MISSING)
+    low, top, high = full, np.uint64(0), np.uint64(0)
+    for i in range(np.uint64(end - start)):
+        b = np.uint64(column[np.uint32(rows[np.uint64(start) + i])])
+        node_bins[i] = b
+        low = min(low, b)
+        top = max(top, b)
+        high = max(high, (b + one) & full)  # missing values count as 0
+    return np.int64(low), np.int64(high) - 1, np.int64(top == full)
 
 
 @inline
@@ -108,10 +106,9 @@ def _best_of_means(node_bins, count, weights, targets, start, low, high, missing
             hist[k] = 0.0
         hist[510] = 0.0
         hist[511] = 0.0
-        for i in range(count):
-            k = np.uint64(node_bins[i]) << np.uint64(1)
-            hist[k] += weights[start + i]
-            hist[k + np.uint64(1)] += np.float64(weights[start + i]) * targets[start + i]
+        for i in range(np.uint64(count)):
+            w = np.float64(weights[np.uint64(start) + i])
+            add_pair(hist, np.uint64(node_bins[i]) << np.uint64(1), w, w * targets[np.uint64(start) + i])
     for direction in range(1 + missing):
         wl = 0.0
         sl = 0.0
@@ -152,11 +149,8 @@ def _best_of_means(node_bins, count, weights, targets, start, low, high, missing
                 sl = hist[511]
             last = high if direction == 1 or missing == 0 else high + 1
             for b in range(low, last):
-                w = hist[2 * b]
-                if w == 0.0:
-                    continue
-                wl += w
-                sl += hist[2 * b + 1]
+                wl += hist[np.uint64(2 * b)]
+                sl += hist[np.uint64(2 * b + 1)]
                 wr = total_w - wl
                 if wl < least or wr < least:
                     continue
@@ -403,8 +397,9 @@ def _counted_classes(node_bins, count, weights, classes, start, low, high, missi
     """Find the threshold of least Gini impurity from counts by bin and class."""
     table[low : high + 1] = 0.0
     table[MISSING] = 0.0
-    for i in range(count):
-        table[np.uint64(node_bins[i]), np.uint32(classes[start + i])] += np.float64(weights[start + i])
+    begin = np.uint64(start)
+    for i in range(np.uint64(count)):
+        table[np.uint64(node_bins[i]), np.uint64(classes[begin + i])] += np.float64(weights[begin + i])
     for direction in range(1 + missing):
         lefts[:] = 0.0
         wl = 0.0

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from mlkit.trees import kernels_bins
+from mlkit.trees import kernels_bins, kernels_losses
 from mlkit.trees.binning import Encoder, Feature
 from mlkit.trees.ensemble import join_trees
 from mlkit.trees.forest import grow_tree
@@ -107,3 +107,10 @@ def test_unbounded_forest_tree_learns_distinct_rows_by_heart(classes: int, rando
     found = made.argmax(axis=1) if classes > 2 else made[:, 0]
     np.testing.assert_allclose(found, target, atol=1e-6)
     assert tree.count[tree.left == 0].sum() == 120
+
+
+def test_squared_pairs_are_differences_and_ones() -> None:
+    scores, target = np.array([[1.5, -2.0, 0.0, 7.0]]), np.array([1.0, 2.0, 0.0, -1.0])
+    out = np.zeros((1, 4, 2), np.float32)
+    kernels_losses.squared_pairs(scores, target, out, 1, 4)
+    assert out[0].tolist() == [[0, 0], [-4, 1], [0, 1], [8, 1]]
