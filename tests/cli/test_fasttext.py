@@ -193,7 +193,8 @@ def test_stdin_and_compression_train_the_same_model(mlkit, folder, tmp_path):
     packed.write_bytes(gzip.compress((folder / "train.txt").read_bytes()))
     options = ["-dim", 8, "-epoch", 2, "--threads", 1, "--no-vec"]
     mlkit("fasttext", "supervised", "-input", folder / "train.txt", "-output", "a", *options)
-    mlkit("fasttext", "supervised", "-input", packed, "-output", "b.bin", *options)  # the file's name serves, too
+    # the file's name serves, too
+    mlkit("fasttext", "supervised", "-input", packed, "-output", "b.bin", *options)
     mlkit(
         "fasttext",
         "supervised",
