@@ -32,6 +32,7 @@ from mlkit.trees import (
     train_linear,
 )  # fmt: skip
 from mlkit.trees.linear import Design, fit_weights
+from mlkit.trees.model import FORMAT
 from mlkit.trees.target import settle, words_among_numbers
 from mlkit.trees.train import read_parts
 
@@ -92,12 +93,12 @@ class StackModel:
             part, arrays = member.to_parts()
             header["members"].append({"kind": member.kind, **part})
             tensors |= {f"{number}.{name}": array for name, array in arrays.items()}
-        save_model(path, "stack", header, tensors)
+        save_model(path, "stack", header, tensors, format_version=FORMAT)
 
 
 def load_stack(path: PathLike) -> StackModel:
     """Read a stack. Raises `ModelError` for anything else."""
-    header, tensors = load_model(path, "stack")
+    header, tensors = load_model(path, "stack", format_version=FORMAT)
     members: list[Member] = []
     try:
         for number, part in enumerate(header["members"]):

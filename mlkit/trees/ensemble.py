@@ -16,7 +16,9 @@ from mlkit.trees.binning import Bins
 
 Reals = NDArray[np.float64]
 ROWS = 1 << 14
-SET, MISSING_LEFT = 1, 2  # flags of a node in the file
+SET, MISSING_LEFT = 1, 2  # flags of an inner node in the file
+FLAG_BITS = 2
+LARGE = (1 << 16) - 1  # in a file, stands for a count that is told apart
 
 
 @dataclass(frozen=True)
@@ -122,11 +124,11 @@ class Trees:
         flags = (self.set_of[inner] >= 0) * SET + (self.missing[inner] == 255) * MISSING_LEFT
         sizes = np.diff(self.roots, append=len(self.left))
         tensors = {
-            "sizes": narrow(sizes), "left": narrow(self.left), "feature": narrow(self.feature[inner]),
-            "threshold": self.threshold[inner], "flags": flags.astype(np.uint8),
-            "gain": self.gain[inner], "count": narrow(self.count[~inner]),
+            "sizes": narrow(sizes), "left": narrow(self.left),
+            "split": narrow((self.feature[inner].astype(np.int64) << FLAG_BITS) | flags),
+            "threshold": self.threshold[inner], "gain": self.gain[inner],
         }  # fmt: skip
-        tensors |= _shorten_sets(self.sets)
+        tensors |= _shorten_counts(self.count[~inner]) | _shorten_sets(self.sets)
         if self.begin is None or self.classes is None or self.votes is None:
             tensors["value"] = self.value[~inner]
         else:
@@ -158,6 +160,27 @@ def narrow(array: NDArray[Any]) -> NDArray[Any]:
     return array.astype(dtype)
 
 
+def _shorten_counts(counts: NDArray[np.int32]) -> dict[str, NDArray[Any]]:
+    """Return the rows of leaves in 16 bits at most; the few that are larger are told apart, in their order."""
+    large = counts >= LARGE
+    return {"count": narrow(np.where(large, LARGE, counts)), "large_counts": counts[large].astype(np.uint32)}
+
+
+def _lengthen_counts(tensors: dict[str, NDArray[Any]]) -> NDArray[np.int32]:
+    counts = tensors["count"].astype(np.int32)
+    if "large_counts" in tensors:
+        counts[counts == LARGE] = tensors["large_counts"]
+    return counts
+
+
+def _splits(tensors: dict[str, NDArray[Any]]) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
+    """Return (features, flags) of inner nodes; files of format 1 hold them apart."""
+    if "flags" in tensors:
+        return tensors["feature"].astype(np.uint16), tensors["flags"]
+    split = tensors["split"]
+    return (split >> FLAG_BITS).astype(np.uint16), (split & ((1 << FLAG_BITS) - 1)).astype(np.uint8)
+
+
 def _shorten_sets(sets: NDArray[np.uint64]) -> dict[str, NDArray[Any]]:
     """Return the sets as bytes without the zeros at their ends; bit 255 is the node's flag for missing values."""
     octets = np.ascontiguousarray(sets, "<u8").view(np.uint8).reshape(-1, 32).copy()
@@ -185,21 +208,22 @@ def _widen(tensors: dict[str, NDArray[Any]]) -> Trees:
     inner = left > 0
     count = len(left)
 
-    def spread(name: str, dtype: Any, where: NDArray[np.bool_]) -> NDArray[Any]:
+    def spread(values: NDArray[Any], dtype: Any, where: NDArray[np.bool_]) -> NDArray[Any]:
         out = np.zeros(count, dtype)
-        out[where] = tensors[name]
+        out[where] = values
         return out
 
-    flags = spread("flags", np.uint8, inner)
+    features, node_flags = _splits(tensors)
+    flags = spread(node_flags, np.uint8, inner)
     is_set = flags & SET > 0
     set_of = np.where(is_set, np.cumsum(is_set) - 1, -1).astype(np.int32)
     sets = _lengthen_sets(tensors, flags[is_set] & MISSING_LEFT > 0)
-    counts = spread("count", np.int32, ~inner)
     trees: dict[str, Any] = {
-        "roots": np.cumsum(sizes) - sizes, "left": left, "feature": spread("feature", np.uint16, inner),
-        "threshold": spread("threshold", np.uint8, inner), "set_of": set_of, "sets": sets,
+        "roots": np.cumsum(sizes) - sizes, "left": left, "feature": spread(features, np.uint16, inner),
+        "threshold": spread(tensors["threshold"], np.uint8, inner), "set_of": set_of, "sets": sets,
         "missing": np.where(flags & MISSING_LEFT > 0, 255, 0).astype(np.uint8),
-        "gain": spread("gain", np.float32, inner), "count": counts,
+        "gain": spread(tensors["gain"], np.float32, inner),
+        "count": spread(_lengthen_counts(tensors), np.int32, ~inner),
     }  # fmt: skip
     if "votes" in tensors:
         begin = np.concatenate([[0], np.cumsum(tensors["vote_counts"], dtype=np.int64)]).astype(np.int32)
@@ -210,7 +234,7 @@ def _widen(tensors: dict[str, NDArray[Any]]) -> Trees:
             "classes": tensors["vote_classes"].astype(np.uint16),
         }  # fmt: skip
     else:
-        trees["value"] = spread("value", np.float32, ~inner)
+        trees["value"] = spread(tensors["value"], np.float32, ~inner)
     return Trees(**trees)
 
 

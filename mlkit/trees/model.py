@@ -21,7 +21,7 @@ from mlkit.trees.losses import Loss, make_loss, softmax
 
 Reals = NDArray[np.float64]
 Tensors = dict[str, NDArray[Any]]
-FORMAT = 1
+FORMAT = 2  # 1: features and flags of nodes stood apart, counts had one width
 
 
 class Predictor(Protocol):

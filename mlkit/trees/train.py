@@ -34,7 +34,7 @@ from mlkit.trees.forest import (
 from mlkit.trees.gradient import Booster, GradientSettings, Held, fit_gradient, restricted
 from mlkit.trees.linear import LinearModel, fit_design, fit_weights
 from mlkit.trees.losses import CLASSIFICATION, REGRESSION, make_loss
-from mlkit.trees.model import TreeModel
+from mlkit.trees.model import FORMAT, TreeModel
 from mlkit.trees.target import (
     Target,
     class_weighted,
@@ -412,7 +412,7 @@ def load_predictor(path: PathLike, kinds: tuple[str, ...] = ("bag", "boost")) ->
     """Read a model of `mlkit bag` or `mlkit boost`. Raises `ModelError` for anything else."""
     from mlkit.formats.model import load_model
 
-    header, tensors = load_model(path, kinds)
+    header, tensors = load_model(path, kinds, format_version=FORMAT)
     made = LinearModel if header.get("base") == "linear" else TreeModel
     return made.from_parts(header["_kind"], header, tensors, path)
 
