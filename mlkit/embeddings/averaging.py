@@ -30,7 +30,8 @@ from numpy.typing import NDArray
 from mlkit.checkpoint import Checkpoints, load_checkpoint
 from mlkit.cluster import Engine, Tasks
 from mlkit.embeddings import kernels_averaging as kernels
-from mlkit.embeddings.exchange import Changes, Counts, Leader, Matrix, Plan, Rows, Weights, aligned
+from mlkit.embeddings.aligned import aligned_zeros
+from mlkit.embeddings.exchange import Changes, Counts, Leader, Matrix, Plan, Rows, Weights
 from mlkit.errors import MlkitError
 from mlkit.progress import Progress, Report, silent
 from mlkit.threads import available_cores, map_chunks
@@ -121,7 +122,7 @@ class Rounds:
     def run(self) -> list[Figures]:
         """Train; return the figures of every epoch that was begun."""
         if not self.moves:
-            self.moves = {name: aligned(*matrix.shape) for name, matrix in self.weights.items()}
+            self.moves = {name: aligned_zeros(*matrix.shape) for name, matrix in self.weights.items()}
         plan = Plan.of(self.engine.folder, self.weights, len(self.shards), mapped=self.engine.mapped)
         self._leader: Leader = plan.lead(self.weights, self.done)
         total, going = self.epochs * self.sync, True
@@ -142,7 +143,7 @@ class Rounds:
         saved, arrays = load_checkpoint(self.checkpoints.path, self.command, self._identity())
         for name, matrix in self.weights.items():
             matrix[:] = arrays[name]
-            self.moves[name] = aligned(*matrix.shape)
+            self.moves[name] = aligned_zeros(*matrix.shape)
             self.moves[name][:] = arrays[f"moves of {name}"]
         for name, array in self.kept.items():
             array[...] = arrays[name]

@@ -21,18 +21,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlkit.embeddings import kernels_averaging as kernels
+from mlkit.embeddings.aligned import aligned_zeros
 
 Matrix = NDArray[np.float32]
 Weights = dict[str, Matrix]
 Rows = NDArray[np.int32]
 
-LINE = 16  # floats in a cache line
 KEPT = 4  # rounds whose updates a worker finds
 
 
@@ -92,13 +92,6 @@ class Changes(NamedTuple):
 Counts = Mapping[str, int]  # how many rows of every matrix a worker changed
 
 
-def aligned(rows: int, dim: int) -> Matrix:
-    """Return a float32 matrix of zeros that begins at a cache line."""
-    raw = np.zeros(rows * dim + LINE, np.float32)
-    skip = -(raw.ctypes.data // 4) % LINE
-    return raw[skip : skip + rows * dim].reshape(rows, dim)
-
-
 class Leader(ABC):
     """The leader's side of the exchange.
 
@@ -128,7 +121,7 @@ class Replica(ABC):
 
     def __init__(self, plan: Plan) -> None:
         self.plan, self.number = plan, -1
-        self.weights = {name: aligned(rows, dim) for name, rows, dim in plan.shapes}
+        self.weights = {name: aligned_zeros(rows, dim) for name, rows, dim in plan.shapes}
         self._all = {name: np.arange(rows, dtype=np.int32) for name, rows, _ in plan.shapes}
         self._found = {name: np.empty(rows, np.int32) for name, rows, _ in plan.shapes}
         self._own = {name: rows[:0] for name, rows in self._all.items()}
@@ -269,7 +262,7 @@ class FileLeader(Leader):
     def __init__(self, plan: Plan, weights: Weights, number: int) -> None:
         super().__init__(plan, weights, number)
         self._first = number
-        self._values = {name: aligned(0, dim) for name, _, dim in plan.shapes}
+        self._values = {name: aligned_zeros(0, dim) for name, _, dim in plan.shapes}
 
     def offer(self, number: int) -> None:
         """Write the rows that changed in the round before."""
@@ -293,7 +286,7 @@ class FileLeader(Leader):
         ends = np.cumsum(sizes)
         starts = ends - sizes
         if len(self._values[name]) < ends[-1]:
-            self._values[name] = aligned(int(ends[-1]), self.weights[name].shape[1])
+            self._values[name] = aligned_zeros(int(ends[-1]), self.weights[name].shape[1])
         rows, values = np.empty(int(ends[-1]), np.int32), self._values[name]
         for slot, (start, end) in enumerate(zip(starts, ends, strict=True)):
             prefix = f"{name}-{number}-of-{slot}"
@@ -307,7 +300,7 @@ class FileReplica(Replica):
 
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan)
-        self._base = {name: aligned(*matrix.shape) for name, matrix in self.weights.items()}
+        self._base = {name: aligned_zeros(*matrix.shape) for name, matrix in self.weights.items()}
 
     @property
     def base(self) -> Weights:
@@ -340,12 +333,19 @@ class FileReplica(Replica):
         _put_rows(self.plan, f"{name}-{number}-of-{slot}", rows, self.weights[name][rows])
 
 
-def put(path: str, array: NDArray[Any]) -> None:
-    """Write an array to a file that others map; it is whole as soon as it is there."""
+@contextmanager
+def whole(path: str) -> Iterator[BinaryIO]:
+    """Open a file for writing that appears when it is complete, so that a task that is run twice does no harm."""
     temporary = f"{path}.{os.getpid()}.{time.monotonic_ns()}"
     with open(temporary, "wb") as file:
-        np.save(file, array, allow_pickle=False)
+        yield file
     Path(temporary).replace(path)
+
+
+def put(path: str, array: NDArray[Any]) -> None:
+    """Write an array to a file that others map; it is whole as soon as it is there."""
+    with whole(path) as file:
+        np.save(file, array, allow_pickle=False)
 
 
 def _put_rows(plan: Plan, prefix: str, rows: Rows, values: Matrix) -> None:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from mlkit.checkpoint import Checkpoints, StopSignals, load_checkpoint
 from mlkit.embeddings import kernels_glove as kernels
+from mlkit.embeddings.aligned import LINE, aligned_zeros
 from mlkit.embeddings.glove_records import BLOCK_SIDE, Records, Tiles, group_count, sort_into_tiles
 from mlkit.errors import DataError, UsageError
 from mlkit.progress import Progress, Report, silent
@@ -27,7 +28,6 @@ from mlkit.threads import map_chunks
 
 Matrix = NDArray[np.float32]
 
-LINE = 16  # rows are padded to whole cache lines
 COMMAND = "train-glove"
 RATES = (1e-4, 10.0)  # between which a range test looks
 OUTPUTS = ("sum", "word", "context", "both")
@@ -215,8 +215,8 @@ class _Run:
                 drawn[initial[1], :dim] = initial[0][initial[1]] / 2
             width = -(-dim // LINE) * LINE
             vectors, squares = (
-                _aligned((self.groups, self.rows, width)),
-                _aligned((self.groups, self.rows, width)),
+                aligned_zeros(self.groups, self.rows, width),
+                aligned_zeros(self.groups, self.rows, width),
             )
             biases = np.ones((self.groups, self.rows, 2), np.float32)
             vectors[:, :, :dim] = self._dealt(drawn[:, :dim])
@@ -309,7 +309,7 @@ class _Run:
         self.cost = float.fromhex(state["cost"])
         self.history = History(**state["history"])
         for name in self.names:
-            array = _aligned(arrays[name].shape)
+            array = aligned_zeros(*arrays[name].shape)
             array[:] = arrays[name]
             self.arrays.append(array)
 
@@ -333,11 +333,3 @@ def _tiles_of_blocks(words: NDArray[np.int64], contexts: NDArray[np.int64]) -> N
     columns = np.tile(np.arange(BLOCK_SIDE), BLOCK_SIDE).reshape(BLOCK_SIDE, -1)
     columns[1::2] = columns[1::2, ::-1].copy()
     return np.ascontiguousarray(np.stack((words[:, rows], contexts[:, columns.reshape(-1)]), axis=2))
-
-
-def _aligned(shape: tuple[int, ...]) -> Matrix:
-    """Return zeros that begin at a cache line."""
-    size = math.prod(shape)
-    spare = np.zeros(size + LINE, np.float32)
-    start = -(spare.ctypes.data // 4) % LINE
-    return spare[start : start + size].reshape(shape)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from mlkit.checkpoint import Checkpoints, StopSignals, load_checkpoint
 from mlkit.embeddings import kernels_w2v as kernels
+from mlkit.embeddings.aligned import LINE, aligned_zeros
 from mlkit.embeddings.reading import Reading
 from mlkit.embeddings.sampling import (
     HuffmanPaths,
@@ -36,7 +37,6 @@ Ids = NDArray[np.int32]
 Matrix = NDArray[np.float32]
 
 CHUNK = 1 << 16  # ids that a thread takes at a time
-LINE = 16  # rows are padded to whole cache lines
 
 
 @dataclass(frozen=True)
@@ -429,8 +429,8 @@ def _resumed(
 ) -> _State:
     assert checkpoints.path is not None
     saved, arrays = load_checkpoint(checkpoints.path, COMMAND, identity)
-    inputs = aligned(len(arrays["inputs"]))
-    outputs = aligned(len(arrays["outputs"]))
+    inputs = aligned_zeros(len(arrays["inputs"]))
+    outputs = aligned_zeros(len(arrays["outputs"]))
     inputs[:], outputs[:] = arrays["inputs"], arrays["outputs"]
     valid = [(float(epoch), float(loss)) for epoch, loss in saved["valid"]]
     best = [arrays[name] for name in BEST if name in arrays]
@@ -441,7 +441,7 @@ def _initial(
     words: int, tables: _Tables, settings: Settings, start: tuple[NDArray[np.int64], Matrix] | None
 ) -> _State:
     """Draw input vectors from [-1, 1) / dim (as gensim), set output vectors to 0, and put given vectors in place."""
-    inputs, outputs = aligned(words * tables.dim), aligned(tables.output_rows * tables.dim)
+    inputs, outputs = aligned_zeros(words * tables.dim), aligned_zeros(tables.output_rows * tables.dim)
     rows = inputs.reshape(words, tables.dim)[:, : settings.dim]
     generator = np.random.Generator(np.random.Philox(settings.seed))
     for first in range(0, words, 4096):
@@ -457,13 +457,6 @@ def _initial(
             )
         rows[known] = given
     return _State(inputs, outputs, np.zeros((settings.epochs, 3)))
-
-
-def aligned(size: int) -> Matrix:
-    """Return `size` float32 zeros that begin at a cache line."""
-    raw = np.zeros(size + LINE, np.float32)
-    skip = -(raw.ctypes.data // 4) % LINE
-    return raw[skip : skip + size]
 
 
 def _key(seed: int, number: int) -> np.uint64:

@@ -13,16 +13,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlkit.checkpoint import Checkpoints, StopSignals
 from mlkit.cluster import Tasks
+from mlkit.embeddings.aligned import aligned_zeros
 from mlkit.embeddings.averaging import Crew, Figures, Rounds
 from mlkit.embeddings.exchange import Rows as ChangedRows
-from mlkit.embeddings.exchange import Weights, put
+from mlkit.embeddings.exchange import Weights, put, whole
 from mlkit.errors import DataError, MlkitError
 from mlkit.fasttext import kernels_dictionary
 from mlkit.fasttext.dictionary import Corpus, TypeTable, number_types
@@ -36,7 +37,6 @@ from mlkit.fasttext.training import (
     Job,
     Result,
     Rows,
-    aligned_zeros,
     begin,
     chunk_seed,
     collect_rows,
@@ -197,7 +197,7 @@ def _number(item: tuple[list[Part], _Folder, int, str | None], progress: Progres
     """Number the tokens of a shard by first appearance; return how many it has."""
     parts, folder, shard, _ = item
     table = TypeTable()
-    with _whole(folder.file(f"raw-{shard}")) as spool:
+    with whole(folder.file(f"raw-{shard}")) as spool:
         for part in parts:
             with open_text(part.path) as stream:
                 if part.start:
@@ -205,7 +205,7 @@ def _number(item: tuple[list[Part], _Folder, int, str | None], progress: Progres
                 size = None if part.stop is None else part.stop - stream.tell()
                 table.read(stream, spool, progress, size)
     types = table.finish()
-    with _whole(folder.file(f"types-{shard}")) as file:
+    with whole(folder.file(f"types-{shard}")) as file:
         file.write(b"\n".join(types))
     put(folder.file(f"counts-{shard}.npy"), table.counts[: len(types)])
     return table.total
@@ -216,7 +216,7 @@ def _renumber(item: tuple[_Folder, int, int, bool], progress: Progress) -> int:
     folder, shard, bound, lines = item
     numbers = cast("NDArray[np.int32]", folder.array(f"numbers-{shard}.npy"))
     left = 0
-    with open(folder.file(f"raw-{shard}"), "rb") as source, _whole(folder.file(f"ids-{shard}")) as target:
+    with open(folder.file(f"raw-{shard}"), "rb") as source, whole(folder.file(f"ids-{shard}")) as target:
         size = os.fstat(source.fileno()).st_size
         while len(ids := np.frombuffer(bytearray(source.read(4 * PIECE)), np.int32)):
             stay = int(kernels_dictionary.renumber(ids, numbers, bound))
@@ -268,22 +268,6 @@ def _publish(crew: Crew, corpus: Corpus, rows: Rows) -> None:
         ("bucket_rows", rows.bucket_rows), ("longest", longest),
     ):  # fmt: skip
         put(folder.file(f"{name}.npy"), array)
-
-
-class _whole:
-    """Open a file for writing that appears when it is complete, so that a task that is run twice does no harm."""
-
-    def __init__(self, path: str) -> None:
-        self._path, self._temporary = path, f"{path}.{os.getpid()}.{time.monotonic_ns()}"
-
-    def __enter__(self) -> BinaryIO:
-        self._file = open(self._temporary, "wb")
-        return self._file
-
-    def __exit__(self, *fault: object) -> None:
-        self._file.close()
-        if fault[0] is None:
-            Path(self._temporary).replace(self._path)
 
 
 # A worker's rounds

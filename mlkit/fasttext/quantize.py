@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from mlkit.embeddings.aligned import aligned_zeros
 from mlkit.errors import DataError, ModelError, UsageError
 from mlkit.fasttext import kernels_dictionary
 from mlkit.fasttext import kernels_quantize as kernels
@@ -16,7 +17,7 @@ from mlkit.fasttext.model import BLOCK_ROWS, Model, take
 from mlkit.fasttext.settings import Settings
 from mlkit.fasttext.subwords import EOS
 from mlkit.fasttext.supervised import LineTrainer
-from mlkit.fasttext.training import Job, Loop, Rows, aligned_zeros, identity, padded
+from mlkit.fasttext.training import Job, Loop, Rows, identity, padded
 from mlkit.formats.fasttext_bin import CENTROIDS, Floats, Ints, ProductQuantizer, QuantMatrix
 from mlkit.progress import Progress, Report, silent
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mlkit.embeddings.aligned import aligned_zeros
 from mlkit.errors import DataError
 from mlkit.fasttext import kernels_training as kernels
 from mlkit.fasttext.dictionary import Corpus, read_corpus
@@ -21,7 +22,6 @@ from mlkit.fasttext.training import (
     Loop,
     Result,
     Rows,
-    aligned_zeros,
     begin,
     chunk_seed,
     collect_rows,

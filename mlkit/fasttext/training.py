@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlkit.checkpoint import Checkpoints, StopSignals, load_checkpoint
+from mlkit.embeddings.aligned import aligned_zeros
 from mlkit.embeddings.sampling import alias_table
 from mlkit.errors import MlkitError, UsageError
 from mlkit.fasttext import kernels_dictionary
@@ -127,13 +128,6 @@ def collect_rows(corpus: Corpus, settings: Settings, survey: Survey | None = Non
 def padded(size: int) -> int:
     """Return the next multiple of the vector length."""
     return -(-size // LANES) * LANES
-
-
-def aligned_zeros(count: int) -> Floats:
-    """Return `count` float32 zeros that start at a cache line."""
-    raw = np.zeros(count + LANES, np.float32)
-    shift = (-raw.ctypes.data // 4) % LANES
-    return raw[shift : shift + count]
 
 
 def new_matrix(rows: int, dim: int, seed: int) -> Floats:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mlkit.embeddings.aligned import aligned_zeros
 from mlkit.fasttext import kernels_training as kernels
 from mlkit.fasttext.dictionary import Corpus, read_corpus
 from mlkit.fasttext.model import read_pretrained
@@ -21,7 +22,6 @@ from mlkit.fasttext.training import (
     Loop,
     Result,
     Rows,
-    aligned_zeros,
     begin,
     chunk_seed,
     collect_rows,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from mlkit.embeddings import kernels_w2v as kernels
+from mlkit.embeddings.aligned import aligned_zeros
 from mlkit.embeddings.sampling import HuffmanPaths, alias_table, huffman_paths, keep_thresholds
-from mlkit.embeddings.word2vec import aligned
 from tests.naive import word2vec as naive
 
 WORDS = 23
@@ -32,7 +32,7 @@ def run_both(
     padded = -(-dim // 16) * 16
     generator = np.random.default_rng(1)
     start = generator.normal(size=(2, WORDS, dim)) * 0.5
-    inputs, outputs = aligned(WORDS * padded), aligned(WORDS * padded)
+    inputs, outputs = aligned_zeros(WORDS * padded), aligned_zeros(WORDS * padded)
     inputs.reshape(WORDS, padded)[:, :dim], outputs.reshape(WORDS, padded)[:, :dim] = start
     keep, alias = keep_thresholds(counts, sample), alias_table(counts, 0.75)
     paths = huffman_paths(counts) if hierarchical else HuffmanPaths.none(WORDS)
@@ -93,12 +93,12 @@ def test_update_is_the_gradient_of_the_loss(cbow: bool, hierarchical: bool) -> N
     ids = np.array([0, 1], np.int32)
     paths = huffman_paths(counts) if hierarchical else HuffmanPaths.none(4)
     generator = np.random.default_rng(3)
-    inputs, outputs = aligned(64), aligned(64)
+    inputs, outputs = aligned_zeros(64), aligned_zeros(64)
     inputs[:], outputs[:] = generator.normal(size=(2, 64))
 
     def run(at: np.ndarray, rate: float) -> tuple[float, np.ndarray]:
         totals = np.zeros(3)
-        moved_inputs, moved_outputs = aligned(64), aligned(64)
+        moved_inputs, moved_outputs = aligned_zeros(64), aligned_zeros(64)
         moved_inputs[:], moved_outputs[:] = at, outputs
         with np.errstate(over="ignore"):
             kernels.train_chunk(
@@ -119,7 +119,7 @@ def test_update_is_the_gradient_of_the_loss(cbow: bool, hierarchical: bool) -> N
 
 def test_loss_of_certain_and_impossible_pairs_is_exact() -> None:
     """No clamp at 6: the loss of a pair with x.y = -20 is 20."""
-    inputs, outputs = aligned(32), aligned(32)
+    inputs, outputs = aligned_zeros(32), aligned_zeros(32)
     inputs[[0, 16]] = 1.0
     outputs[[0, 16]] = -20.0
     counts = np.array([5, 5], np.int64)

@@ -16,8 +16,9 @@ from mlkit.checkpoint import Checkpoints, StopSignals
 from mlkit.cluster import Engine, Tasks, open_engine
 from mlkit.cluster.tasks import Outcome, run_task
 from mlkit.embeddings import averaging
+from mlkit.embeddings.aligned import aligned_zeros
 from mlkit.embeddings.averaging import Crew, put_together
-from mlkit.embeddings.exchange import Changes, Plan, Weights, aligned
+from mlkit.embeddings.exchange import Changes, Plan, Weights
 from mlkit.embeddings.parallel import train_texts_on
 from mlkit.embeddings.word2vec import Settings
 from mlkit.embeddings.word2vec_texts import Texts, Trained, train_texts
@@ -129,7 +130,7 @@ def test_moves_of_rows_that_rested_do_not_count() -> None:
 def test_weights_and_changes_travel(mapped: bool, tmp_path: Path) -> None:
     """Replicas that took part, that missed rounds, that are new, and that trained in vain have the same weights."""
     generator = np.random.default_rng(2)
-    weights: Weights = {name: aligned(rows, 16) for name, rows in (("a", 7), ("b", 5))}
+    weights: Weights = {name: aligned_zeros(rows, 16) for name, rows in (("a", 7), ("b", 5))}
     for matrix in weights.values():
         matrix[:] = generator.normal(size=matrix.shape)
     plan = Plan.of(str(tmp_path), weights, 2, mapped=mapped)
