@@ -1,6 +1,6 @@
 """mlkit: classical NLP and machine learning as one composable command.
 
-Everything the command line does can be imported: ``mlkit.embeddings``, ``mlkit.metrics``, ... are loaded
+Everything the command line does can be imported: ``mlkit.vectors``, ``mlkit.metrics``, ... are loaded
 when they are first named (PEP 562), so ``import mlkit`` itself loads nothing heavy.
 """
 
@@ -14,9 +14,12 @@ ROOMS = (
     "batch",
     "bpe",
     "cluster",
-    "embeddings",
+    "corpus",
     "fasttext",
     "formats",
+    "glove",
+    "linear",
+    "lr_find",
     "metrics",
     "nets",
     "ngram",
@@ -24,6 +27,8 @@ ROOMS = (
     "stacking",
     "tables",
     "trees",
+    "vectors",
+    "word2vec",
 )
 
 __all__ = ["ROOMS", "__version__"]

@@ -17,7 +17,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from mlkit.errors import CheckpointError, Stopped
-from mlkit.formats.model import Tensors, load_model, save_model
+from mlkit.formats.model_file import Tensors, load_model, save_model
 from mlkit.formats.streams import PathLike
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)

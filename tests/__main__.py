@@ -32,7 +32,7 @@ def stages() -> list[tuple[str, list[str], dict[str, str]]]:
 # these run whole jobs of many kernels: minutes of plain Python; with JIT they run like the others
 TOO_SLOW_WITHOUT_JIT = {
     "bpe/test_encode.py", "bpe/test_learn.py", "bpe/test_pretokenize.py", "cli/test_vocab.py",
-    "embeddings/test_keyed_vectors.py", "formats/test_vectors.py", "metrics/test_kernels.py", "ngram/test_train.py",
+    "vectors/test_keyed_vectors.py", "formats/test_vectors.py", "metrics/test_kernels.py", "ngram/test_train.py",
     "trees/test_measures.py",
 }  # fmt: skip
 

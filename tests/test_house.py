@@ -17,18 +17,24 @@ from tests.conftest import REPOSITORY, command_environment
 PACKAGE = REPOSITORY / "mlkit"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 KERNELS = [path for path in SOURCES if path.stem.startswith("kernels")]
-FOUNDATION = {"errors", "version", "threads", "checkpoint", "progress", "memory", "sweep"}
-COMPILERS = {"jit", "simd", "atomics", "native"}  # the files that name numba and LLVM
+FOUNDATION = {
+    "errors", "version", "threads", "signals", "checkpoint", "progress", "memory", "arrays", "range_test", "jit",
+}  # fmt: skip
 # rooms that build on another room, as the field does; by its public modules
 ROOM_DOORS = {
     "demo": set(),
-    "cluster": {"jit"},  # a worker is a process of its own: it chooses where its kernels are kept
-    "fasttext": {"embeddings", "cluster"},
-    "stacking": {"trees", "nets"},
+    "corpus": set(),
+    "linear": {"tables"},
+    "trees": {"tables", "linear", "plots", "cluster"},
+    "stacking": {"tables", "trees", "linear", "nets"},
+    "nets": {"tables", "fasttext"},
     "lr_find": {"plots"},
-    "nets": {"fasttext", "trees"},
-    "embeddings": {"plots", "cluster"},
-    "trees": {"plots", "cluster"},
+    "vectors": {"plots"},
+    "word2vec": {"corpus", "vectors", "cluster"},
+    "glove": {"corpus", "cluster"},
+    "fasttext": {"corpus", "vectors", "word2vec", "cluster", "tables"},
+    "ngram": {"corpus", "cluster"},
+    "bpe": {"cluster"},
 }
 HEAVY = ("numpy", "numba", "llvmlite", "tokenizers", "polars", "yaml", "rich", "scipy", "matplotlib")
 
@@ -69,9 +75,9 @@ def test_imports_use_the_doors(path: Path) -> None:
             continue
         other = room_of(module)
         if path.stem.startswith("kernels"):
-            allowed = other in COMPILERS
+            allowed = other == "jit"
         elif len(inside) == 1:  # the foundation, at the package's top
-            allowed = other in FOUNDATION | COMPILERS | {"formats", "cli", "__version__"}
+            allowed = other in FOUNDATION | {"formats", "cli", "__version__"}
             allowed = allowed and (other != "cli" or room == "__main__")
         elif room == "cli":
             allowed = True
@@ -84,12 +90,48 @@ def test_imports_use_the_doors(path: Path) -> None:
     assert not faults
 
 
+def circle_among(edges: dict[str, set[str]]) -> list[str]:
+    """Return the files of one circle of imports, or nothing."""
+    state: dict[str, int] = {}
+
+    def visit(name: str, trail: list[str]) -> list[str]:
+        state[name] = 1
+        for other in sorted(edges.get(name, ())):
+            if state.get(other) == 1:
+                return [*trail[trail.index(other) :], other]
+            if other not in state and (circle := visit(other, [*trail, other])):
+                return circle
+        state[name] = 2
+        return []
+
+    for name in sorted(edges):
+        if name not in state and (circle := visit(name, [name])):
+            return circle
+    return []
+
+
+@pytest.mark.xfail(reason="circles of bpe, cluster, metrics and jit are opened next", strict=True)
+def test_no_circle_of_files() -> None:
+    """Imports inside functions count: a file that needs another at run time stands above it."""
+    names = {".".join(("mlkit", *path.relative_to(PACKAGE).with_suffix("").parts)): path for path in SOURCES}
+    names = {name.removesuffix(".__init__"): path for name, path in names.items()}
+    edges: dict[str, set[str]] = {}
+    for name, path in names.items():
+        targets = set()
+        for module, _, _ in imports_of(path):
+            found = module if module in names else module.rpartition(".")[0]
+            if found in names and found != name:
+                targets.add(found)
+        edges[name] = targets
+    assert circle_among(edges) == []
+
+
 @pytest.mark.parametrize("path", KERNELS, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_kernels_import_numpy_math_and_the_compiler_only(path: Path) -> None:
     others = {
         module.split(".")[0]
         for module, _, _ in imports_of(path)
-        if not module.startswith(("mlkit.jit", "mlkit.simd", "mlkit.atomics"))
+        if not module.startswith(("mlkit.jit", "mlkit.jit.vectors", "mlkit.jit.memory"))
     }
     assert others <= {"numpy", "math", "__future__"}
     text = path.read_text()
@@ -100,20 +142,20 @@ def test_kernels_import_numpy_math_and_the_compiler_only(path: Path) -> None:
 
 def test_only_the_compiler_files_name_numba() -> None:
     named = {
-        path.name
+        path.relative_to(PACKAGE).parts[0]
         for path in SOURCES
         for module, _, _ in imports_of(path)
         if module.split(".")[0] in ("numba", "llvmlite")
     }
-    assert named <= {f"{name}.py" for name in COMPILERS}
+    assert named <= {"jit"}
 
 
 def test_command_modules_are_light_at_the_top() -> None:
     faults = [
         f"{path.name}:{line} {module}"
-        for path in sorted((PACKAGE / "cli").glob("*.py"))
+        for path in sorted((PACKAGE / "cli").rglob("*.py"))
         for module, line, top in imports_of(path)
-        if top and path.stem != "bar" and module.split(".")[0] in HEAVY
+        if top and path.stem != "progress_bar" and module.split(".")[0] in HEAVY
     ]
     assert not faults
 
@@ -124,7 +166,7 @@ def test_nothing_is_pickled_and_rooms_do_not_print() -> None:
         for module, line, _ in imports_of(path):
             if module.split(".")[0] in ("pickle", "joblib", "shelve", "marshal"):
                 faults.append(f"{path.name}:{line} {module}")
-        if path.parent.name != "cli":
+        if path.relative_to(PACKAGE).parts[0] != "cli":
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print":
                     faults.append(f"{path.name}:{node.lineno} prints")

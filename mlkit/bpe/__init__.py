@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from mlkit.bpe.encode import Encoder
+from mlkit.bpe.encode_options import Options
 from mlkit.bpe.model import BpeModel, load_model, save_model
-from mlkit.bpe.options import Options
 
 __all__ = ["BpeModel", "Encoder", "Options", "load_model", "save_model"]

@@ -9,19 +9,19 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from mlkit.bpe import text as texts
+from mlkit.bpe import text_blocks as texts
+from mlkit.bpe.encode_plain import WORDS
 from mlkit.bpe.model import Kind
-from mlkit.bpe.plain import WORDS
-from mlkit.bpe.text import Piece
+from mlkit.bpe.text_blocks import Piece
 from mlkit.errors import UsageError
+from mlkit.formats.input_shards import input_size
 from mlkit.formats.streams import Errors, PathLike, expand_sources
-from mlkit.formats.text_parts import input_size
 from mlkit.formats.word_counts import Count, add_sorted
 from mlkit.progress import Progress, Report, silent
 
 if TYPE_CHECKING:
-    from mlkit.bpe.learn_kernels import Words
-    from mlkit.bpe.words import WordTable
+    from mlkit.bpe.learn_compiled import Words
+    from mlkit.bpe.word_table import WordTable
 
 # below this many bytes of text plain Python is faster than importing numba
 SMALL = 1 << 19
@@ -90,7 +90,7 @@ class Counts:
 
     def _of_table(self) -> Words:
         """Return the words of the only table, and forget it: learning needs the memory."""
-        from mlkit.bpe.learn_kernels import Words
+        from mlkit.bpe.learn_compiled import Words
 
         table = self._tables[0]
         self._tables = []
@@ -102,7 +102,7 @@ def words_from_rows(rows: Iterable[Count]) -> Words:
     """Return words and counts as arrays."""
     import numpy as np
 
-    from mlkit.bpe.learn_kernels import Words
+    from mlkit.bpe.learn_compiled import Words
 
     arena = bytearray()
     ends, counts = [0], []
@@ -145,7 +145,7 @@ class _Table:
     def clear(self) -> None:
         import numpy as np
 
-        from mlkit.bpe.words import WordTable
+        from mlkit.bpe.word_table import WordTable
 
         self.words: WordTable = WordTable()
         self.counts = np.zeros(1 << 14, np.int64)

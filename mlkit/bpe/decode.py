@@ -11,12 +11,12 @@ from functools import cache, cached_property
 from itertools import accumulate, chain, pairwise
 from typing import Any
 
-from mlkit.bpe import text as texts
+from mlkit.bpe import text_blocks as texts
 from mlkit.bpe.alphabet import byte_characters, to_bytes
 from mlkit.bpe.encode import load_foreign
+from mlkit.bpe.encode_options import Options
 from mlkit.bpe.model import SPACE, SUFFIX, BpeModel
-from mlkit.bpe.options import Options
-from mlkit.bpe.text import Piece
+from mlkit.bpe.text_blocks import Piece
 from mlkit.errors import DataError, UsageError
 from mlkit.formats.streams import Errors, PathLike, display_name, open_input
 

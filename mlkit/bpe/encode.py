@@ -8,16 +8,16 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mlkit.bpe import text as texts
+from mlkit.bpe import text_blocks as texts
+from mlkit.bpe.encode_options import Options
+from mlkit.bpe.encode_plain import PlainEncoder
 from mlkit.bpe.model import BpeModel
-from mlkit.bpe.options import Options
-from mlkit.bpe.plain import PlainEncoder
-from mlkit.bpe.text import Piece
+from mlkit.bpe.text_blocks import Piece
 from mlkit.formats.streams import Errors, PathLike
 from mlkit.progress import Progress, Report, silent
 
 if TYPE_CHECKING:
-    from mlkit.bpe.encode_kernels import KernelEncoder
+    from mlkit.bpe.encode_compiled import KernelEncoder
 
 # below this many bytes loading kernels costs more than it saves
 SMALL = 150_000
@@ -91,7 +91,7 @@ class _Pool:
     """Encoders for threads: each has a cache of its own, which never changes what comes out."""
 
     def __init__(self, model: BpeModel, options: Options) -> None:
-        from mlkit.bpe.encode_kernels import KernelEncoder, Tables
+        from mlkit.bpe.encode_compiled import KernelEncoder, Tables
 
         self._tables = Tables(model, options)
         self._make = KernelEncoder

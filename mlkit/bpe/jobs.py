@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from mlkit.bpe.counting import count_words
 from mlkit.bpe.encode import Encoder
+from mlkit.bpe.encode_options import Options, Output
 from mlkit.bpe.model import (
     BpeModel,
     Format,
@@ -20,7 +21,6 @@ from mlkit.bpe.model import (
     save_model,
     vocab_path,
 )
-from mlkit.bpe.options import Options, Output
 from mlkit.errors import DataError, UsageError
 from mlkit.formats.streams import (
     Errors,

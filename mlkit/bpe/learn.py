@@ -100,7 +100,7 @@ def _learn_fast(counts: Counts, options: LearnOptions, progress: Progress) -> Bp
     import numpy as np
 
     from mlkit.bpe import kernels_learn as kernels
-    from mlkit.bpe.learn_kernels import Learner, Limits, Spelling, characters_of
+    from mlkit.bpe.learn_compiled import Learner, Limits, Spelling, characters_of
 
     words = counts.arrays()
     characters, last = ([], []) if options.kind == "bytes" else characters_of(words)

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from mlkit.bpe.text import Piece
+from mlkit.bpe.text_blocks import Piece
 
 # what no table of sentencepiece changes
 _CLEAN = re.compile(rb"[^\x00-\x09\x0b-\x1f\x7f-\xff]*")

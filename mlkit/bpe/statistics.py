@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from mlkit.bpe.encode import Encoder
+from mlkit.bpe.encode_options import Options
+from mlkit.bpe.encode_plain import PlainEncoder
 from mlkit.bpe.model import BpeModel
-from mlkit.bpe.options import Options
-from mlkit.bpe.plain import PlainEncoder
 from mlkit.errors import UsageError
 from mlkit.formats.streams import Errors, PathLike
 from mlkit.progress import Progress, silent
@@ -52,7 +52,7 @@ def count_pieces(
     progress: Progress = silent,
 ) -> Vocabulary:
     """Encode files and count the pieces, most frequent first."""
-    from mlkit.bpe import text as texts
+    from mlkit.bpe import text_blocks as texts
 
     lossless = model.kind == "bytes" and not model.foreign
     encoder = Encoder(model, options, threads=threads)

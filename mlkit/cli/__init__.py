@@ -77,9 +77,9 @@ def _usage_fault(fault: Any) -> int:
         return 2
     hint = f"'{command_path()} --help' shows the options"
     if message.startswith("No such command"):
-        from mlkit.cli import peers
+        from mlkit.cli import other_tools
 
-        command = peers.ours(message.split("'")[1])
+        command = other_tools.ours(message.split("'")[1])
         hint = (
             f"'{command_path()} --help' shows the commands" if command is None else f"see 'mlkit {command}'"
         )

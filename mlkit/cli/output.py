@@ -103,7 +103,7 @@ class Output:
         if self.quiet:
             yield silent
         elif is_terminal(sys.stderr):
-            from mlkit.cli.bar import bar
+            from mlkit.cli.progress_bar import bar
 
             with bar(title) as report:
                 yield report

@@ -28,7 +28,7 @@ VECTORS, MODELS, TEXT, METRICS, TABLES, TOOLS = (
 
 @dataclass(frozen=True)
 class Entry:
-    """One command: the module that defines its `app`, its one-line help, its panel in ``mlkit --help``."""
+    """One command: the module of mlkit.cli.commands with its `app`, its help in one line, its panel of the help."""
 
     module: str
     help: str
@@ -36,45 +36,55 @@ class Entry:
 
 
 COMMANDS: dict[str, Entry] = {
-    "vocab": Entry("mlkit.cli.vocab", "Count the words of texts.", VECTORS),
-    "train-w2v": Entry("mlkit.cli.train_w2v", "Learn word vectors from text.", VECTORS),
-    "cooccur": Entry("mlkit.cli.cooccur", "Count which words occur near which.", VECTORS),
-    "train-glove": Entry("mlkit.cli.train_glove", "Learn word vectors from co-occurrences.", VECTORS),
+    "vocab": Entry("vocab", "Count the words of texts.", VECTORS),
+    "train-w2v": Entry("train_w2v", "Learn word vectors from text.", VECTORS),
+    "cooccur": Entry("cooccur", "Count which words occur near which.", VECTORS),
+    "train-glove": Entry("train_glove", "Learn word vectors from co-occurrences.", VECTORS),
     "fasttext": Entry(
-        "mlkit.cli.fasttext",
+        "fasttext.train",
         "Train word vectors and text classifiers as fastText does, and use its models.",
         VECTORS,
     ),
-    "vectors": Entry("mlkit.cli.vectors", "Query, evaluate and convert word vectors.", VECTORS),
-    "ngram": Entry("mlkit.cli.ngram", "Count n-grams, train and use n-gram language models.", MODELS),
-    "bpe": Entry("mlkit.cli.bpe", "Learn, apply and convert byte pair encodings.", TEXT),
-    "bleu": Entry("mlkit.cli.bleu", "Score translations with BLEU.", METRICS),
-    "ter": Entry("mlkit.cli.ter", "Score translations with TER.", METRICS),
-    "chrf": Entry("mlkit.cli.chrf", "Score translations with chrF or chrF++.", METRICS),
-    "score": Entry("mlkit.cli.score", "Score translations with several metrics in one pass.", METRICS),
-    "table": Entry("mlkit.cli.table", "Look at a table.", TABLES),
+    "vectors": Entry("vectors.query", "Query, evaluate and convert word vectors.", VECTORS),
+    "ngram": Entry("ngram.train", "Count n-grams, train and use n-gram language models.", MODELS),
+    "bpe": Entry("bpe.learn", "Learn, apply and convert byte pair encodings.", TEXT),
+    "bleu": Entry("metrics.bleu", "Score translations with BLEU.", METRICS),
+    "ter": Entry("metrics.ter", "Score translations with TER.", METRICS),
+    "chrf": Entry("metrics.chrf", "Score translations with chrF or chrF++.", METRICS),
+    "score": Entry("metrics.score", "Score translations with several metrics in one pass.", METRICS),
+    "table": Entry("tables.table", "Look at a table.", TABLES),
     "impute": Entry(
-        "mlkit.cli.impute", "Fill the missing values of a table, or delete rows that have any.", TABLES
+        "tables.impute",
+        "Fill the missing values of a table, or delete rows that have any.",
+        TABLES,
     ),
     "resample": Entry(
-        "mlkit.cli.resample", "Sample the rows of a table: balance classes, split into parts.", TABLES
+        "tables.resample",
+        "Sample the rows of a table: balance classes, split into parts.",
+        TABLES,
     ),
     "reweight": Entry(
-        "mlkit.cli.reweight", "Weight rows against distribution shift, for --weight of the trainers.", TABLES
+        "tables.reweight",
+        "Weight rows against distribution shift, for --weight of the trainers.",
+        TABLES,
     ),
-    "boost": Entry("mlkit.cli.boost", "Boosted trees on tables: gradient boosting and AdaBoost.", TABLES),
+    "boost": Entry("tables.boost", "Boosted trees on tables: gradient boosting and AdaBoost.", TABLES),
     "bag": Entry(
-        "mlkit.cli.bag", "Bagging, random forests and extremely randomised trees on tables.", TABLES
+        "tables.bag",
+        "Bagging, random forests and extremely randomised trees on tables.",
+        TABLES,
     ),
     "stack": Entry(
-        "mlkit.cli.stack", "Stacked models on tables: out-of-fold predictions feed a final model.", TABLES
+        "tables.stack",
+        "Stacked models on tables: out-of-fold predictions feed a final model.",
+        TABLES,
     ),
-    "net": Entry("mlkit.cli.net", "Neural networks on tables and labelled text.", TABLES),
-    "lr-find": Entry("mlkit.cli.lr_find", "Find a learning rate by a range test.", TOOLS),
-    "batch": Entry("mlkit.cli.batch", "Run counting commands in shards under Slurm.", TOOLS),
-    "warm": Entry("mlkit.cli.warm", "Compile every kernel ahead of time.", TOOLS),
-    "completion": Entry("mlkit.cli.completion", "Print shell completions and man pages.", TOOLS),
-    "demo": Entry("mlkit.cli.demo", "Show what mlkit does, on text that every machine has.", TOOLS),
+    "net": Entry("net.train", "Neural networks on tables and labelled text.", TABLES),
+    "lr-find": Entry("lr_find.command", "Find a learning rate by a range test.", TOOLS),
+    "batch": Entry("batch.command", "Run counting commands in shards under Slurm.", TOOLS),
+    "warm": Entry("warm", "Compile every kernel ahead of time.", TOOLS),
+    "completion": Entry("completion", "Print shell completions and man pages.", TOOLS),
+    "demo": Entry("demo", "Show what mlkit does, on text that every machine has.", TOOLS),
 }
 
 # exceptions of Typer's vendored click, reached through the public class
@@ -176,7 +186,7 @@ class Deferred(TyperCommand):
 
     def load(self) -> Any:
         """Import the module and return the real command."""
-        module = importlib.import_module(self.entry.module)
+        module = importlib.import_module(f"mlkit.cli.commands.{self.entry.module}")
         command = get_command(module.app)
         command.name = self.name
         return command

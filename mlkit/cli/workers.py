@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mlkit.cluster import Divisible, Engine, Ranges, Shardable
-    from mlkit.embeddings.averaging import Crew
+    from mlkit.cluster.data_parallel import Crew
     from mlkit.progress import Progress
 
 
@@ -51,7 +51,7 @@ class Workers:
 
     def crew(self, engine: Engine, sync: int | None) -> Crew:
         """Return who trains, and how often they put their weights together."""
-        from mlkit.embeddings.averaging import SYNC, Crew
+        from mlkit.cluster.data_parallel import SYNC, Crew
 
         return Crew(engine, sync or SYNC, self.threads_each(engine), self.scratch(engine))
 

@@ -1,7 +1,7 @@
 """The same jobs on several processes or machines: a process pool of this machine, or workers of dask.distributed."""
 
 from mlkit.cluster.engine import Engine, Tasks, open_engine
-from mlkit.cluster.shards import Divisible, Ranges, Shardable, counted_parts, merged_ranges
+from mlkit.cluster.map_reduce import Divisible, Ranges, Shardable, counted_parts, merged_ranges
 
 __all__ = [
     "Divisible", "Engine", "Ranges", "Shardable", "Tasks", "counted_parts", "merged_ranges", "open_engine",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from mlkit.cluster.shards import FAN_IN, LARGEST
+from mlkit.cluster.map_reduce import FAN_IN, LARGEST
 
 
 @dataclass(frozen=True)

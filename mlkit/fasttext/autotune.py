@@ -16,12 +16,12 @@ import numpy as np
 from mlkit.errors import DataError, UsageError
 from mlkit.fasttext.dictionary import read_corpus
 from mlkit.fasttext.evaluate import evaluate, precision_recall
+from mlkit.fasttext.loop import Job, Result
 from mlkit.fasttext.model import Model, save
 from mlkit.fasttext.predict import Classifier
 from mlkit.fasttext.quantize import quantise
 from mlkit.fasttext.settings import Settings
 from mlkit.fasttext.supervised import train_corpus
-from mlkit.fasttext.training import Job, Result
 from mlkit.formats.fasttext_bin import CENTROIDS
 from mlkit.formats.streams import read_bytes
 from mlkit.progress import Report

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from mlkit.jit import inline, kernel
-from mlkit.simd import fma, load, maximum, splat, store
+from mlkit.jit.vectors import fma, load, maximum, splat, store
 
 CENTROIDS, LANES = 256, 16
 EPSILON = np.float32(1e-7)

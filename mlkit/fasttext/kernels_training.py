@@ -14,7 +14,7 @@ import math
 import numpy as np
 
 from mlkit.jit import inline, kernel, prefetch
-from mlkit.simd import exp, fma, load, maximum, product, splat, store, sums
+from mlkit.jit.vectors import exp, fma, load, maximum, product, splat, store, sums
 
 GROUP = 16
 HS, NS, SOFTMAX, OVA = 1, 2, 3, 4

@@ -282,7 +282,7 @@ def _spread(model: Model, rows: int) -> Iterator[Floats]:
 
 
 def _save_native(path: str | os.PathLike[str], model: Model) -> None:
-    from mlkit.formats.model import save_model
+    from mlkit.formats.model_file import save_model
 
     if isinstance(model.input, QuantMatrix) or isinstance(model.output, QuantMatrix):
         raise UsageError("a quantised model is written as .ftz, the native file holds plain matrices")
@@ -302,7 +302,7 @@ def _save_native(path: str | os.PathLike[str], model: Model) -> None:
 
 
 def _load_native(name: str) -> Model:
-    from mlkit.formats.model import load_model
+    from mlkit.formats.model_file import load_model
 
     header, tensors = load_model(name, KIND)
     try:

@@ -8,16 +8,16 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mlkit.embeddings.aligned import aligned_zeros
+from mlkit.arrays import aligned_zeros
 from mlkit.errors import DataError, ModelError, UsageError
 from mlkit.fasttext import kernels_dictionary
 from mlkit.fasttext import kernels_quantize as kernels
 from mlkit.fasttext.dictionary import Corpus, read_corpus
+from mlkit.fasttext.loop import Job, Loop, Rows, identity, padded
 from mlkit.fasttext.model import BLOCK_ROWS, Model, take
 from mlkit.fasttext.settings import Settings
 from mlkit.fasttext.subwords import EOS
 from mlkit.fasttext.supervised import LineTrainer
-from mlkit.fasttext.training import Job, Loop, Rows, identity, padded
 from mlkit.formats.fasttext_bin import CENTROIDS, Floats, Ints, ProductQuantizer, QuantMatrix
 from mlkit.progress import Progress, Report, silent
 

@@ -7,13 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from mlkit.embeddings.aligned import aligned_zeros
+from mlkit.arrays import aligned_zeros
 from mlkit.errors import DataError
 from mlkit.fasttext import kernels_training as kernels
 from mlkit.fasttext.dictionary import Corpus, read_corpus
-from mlkit.fasttext.model import Model, read_pretrained
-from mlkit.fasttext.settings import Settings
-from mlkit.fasttext.training import (
+from mlkit.fasttext.loop import (
     CHUNK_TOKENS,
     LANES,
     LOSS_NUMBERS,
@@ -33,8 +31,10 @@ from mlkit.fasttext.training import (
     tree_paths,
     with_rate,
 )
+from mlkit.fasttext.model import Model, read_pretrained
+from mlkit.fasttext.settings import Settings
 from mlkit.formats.fasttext_bin import Floats
-from mlkit.sweep import FindRate
+from mlkit.range_test import FindRate
 
 Score = Callable[[Model], float]
 FEWEST_LINES, MOST_LINES = 20, 500  # of a step of a range test
@@ -53,7 +53,7 @@ def train_supervised(
 
     `score` rates the model after every epoch (such as F1 on held-out lines); with `patience` training ends when
     that many epochs brought nothing better, and the best epoch's model is returned. `find_rate` chooses the
-    learning rate (see `mlkit.sweep`).
+    learning rate (see `mlkit.range_test`).
     """
     job = job or Job()
     extra = read_pretrained(settings.pretrained, settings.dim)[0] if settings.pretrained else ()

@@ -8,12 +8,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mlkit.embeddings.aligned import aligned_zeros
+from mlkit.arrays import aligned_zeros
 from mlkit.fasttext import kernels_training as kernels
 from mlkit.fasttext.dictionary import Corpus, read_corpus
-from mlkit.fasttext.model import read_pretrained
-from mlkit.fasttext.settings import Settings
-from mlkit.fasttext.training import (
+from mlkit.fasttext.loop import (
     CHUNK_TOKENS,
     LANES,
     LOSS_NUMBERS,
@@ -32,8 +30,10 @@ from mlkit.fasttext.training import (
     tree_paths,
     with_rate,
 )
+from mlkit.fasttext.model import read_pretrained
+from mlkit.fasttext.settings import Settings
 from mlkit.formats.fasttext_bin import Floats, Ints
-from mlkit.sweep import FindRate
+from mlkit.range_test import FindRate
 
 Longs = NDArray[np.int64]
 
@@ -43,7 +43,7 @@ def train_vectors(
 ) -> Result:
     """Train skip-gram or CBOW vectors on a text, one sentence a line (or cut at 1,024 words).
 
-    `find_rate` chooses the learning rate (see `mlkit.sweep`).
+    `find_rate` chooses the learning rate (see `mlkit.range_test`).
     """
     job = job or Job()
     extra = read_pretrained(settings.pretrained, settings.dim)[0] if settings.pretrained else ()

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlkit.errors import DataError
-from mlkit.formats import kernels_lm as kernels
+from mlkit.formats import kernels_words as kernels
 from mlkit.formats.kernels_corpus import count_newlines
 from mlkit.formats.lm_words import BEGIN, END, FIRST_WORD, UNKNOWN, LmVocabulary
 from mlkit.formats.streams import PathLike, display_name

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlkit.errors import DataError
-from mlkit.formats import kernels_lm as kernels
+from mlkit.formats import kernels_words as kernels
 
 NOTHING, UNKNOWN, BEGIN, END = 0, 1, 2, 3
 FIRST_WORD = 4

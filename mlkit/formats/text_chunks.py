@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mlkit.formats import kernels_corpus as kernels
+from mlkit.formats.input_shards import Part, input_parts, lines_before
 from mlkit.formats.streams import Errors, PathLike, display_name, invalid_utf8, is_standard, open_input
-from mlkit.formats.text_parts import Part, input_parts, lines_before
 
 CHUNK = 1 << 20
 PADDING = 16

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlkit.errors import DataError, ModelError, UsageError
-from mlkit.formats.model import load_model, save_model
+from mlkit.formats.model_file import load_model, save_model
 from mlkit.formats.streams import Errors, PathLike, display_name, open_input, open_output, plain_suffix
 from mlkit.formats.vector_lines import decode_words, format_lines, parse_block, split_line
 

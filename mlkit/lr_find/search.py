@@ -9,7 +9,7 @@ from mlkit.lr_find.curve import BETA, DIVERGE, Curve, Schedule, record, rising_r
 from mlkit.lr_find.report import warning
 from mlkit.lr_find.rules import rounded, suggest
 from mlkit.progress import Progress, Report, silent
-from mlkit.sweep import Point, Sweep
+from mlkit.range_test import Point, Sweep
 
 STEPS = 100
 

@@ -12,7 +12,7 @@ from mlkit.errors import DataError, UsageError
 from mlkit.formats.streams import Errors, PathLike, display_name, read_lines
 from mlkit.lr_find.curve import BETA, DIVERGE, Curve, record
 from mlkit.lr_find.report import COLUMNS
-from mlkit.sweep import Point
+from mlkit.range_test import Point
 
 NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|nan|inf(?:inity)?)", re.I)
 

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from mlkit.errors import UsageError
-from mlkit.metrics.score import (
+from mlkit.metrics.metric import (
     SACREBLEU_VERSION,
     OneCall,
     References,
@@ -139,7 +139,7 @@ class Bleu(OneCall):
         return rows
 
     def _line_statistics(self, hypotheses: Sequence[str], references: list[list[str | None]]) -> Statistics:
-        from mlkit.metrics.counting import line_statistics
+        from mlkit.metrics.compiled_counts import line_statistics
         from mlkit.threads import thread_count
 
         western = isinstance(self.tokenizer, Mteval13a)
@@ -166,13 +166,13 @@ class Bleu(OneCall):
             return (_matches(h, refs, orders) for h, refs in zip(tokens, self._references, strict=True))
         if work * self._systems < COMPILED_FROM:
             return self._sorted_matches(tokens)
-        from mlkit.metrics.counting import matches
+        from mlkit.metrics.compiled_counts import matches
 
         return matches(tokens, self._references, self.max_order)
 
     def _sorted_matches(self, tokens: list[list[str]]) -> list[list[int]]:
-        from mlkit.metrics.encoding import encode_words, vocabulary
-        from mlkit.metrics.sorting import shared_grams
+        from mlkit.metrics.numpy_counts import shared_grams
+        from mlkit.metrics.token_ids import encode_words, vocabulary
 
         if self._encoded is None:
             numbers = vocabulary()
@@ -249,7 +249,7 @@ class Bleu(OneCall):
         The arithmetic is sacreBLEU's on numpy 2: single precision up to the logarithm for float32, and integers
         that cut off a fractional add-k for int64.
         """
-        from mlkit.metrics.resampling import bleu_scores
+        from mlkit.metrics.batched_scores import bleu_scores
 
         return bleu_scores(
             totals,

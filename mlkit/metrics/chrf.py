@@ -8,7 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from mlkit.errors import UsageError
-from mlkit.metrics.score import (
+from mlkit.metrics.metric import (
     SACREBLEU_VERSION,
     OneCall,
     References,
@@ -21,7 +21,7 @@ from mlkit.metrics.score import (
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from mlkit.metrics.encoding import Encoded
+    from mlkit.metrics.token_ids import Encoded
 
 _PUNCTUATION = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 _EPSILON = 1e-16
@@ -111,7 +111,7 @@ class Chrf(OneCall):
         self._encoded, self._characters_of = None, []
         self._sorted = size >= SORTED_FROM
         if size >= COMPILED_FROM:
-            from mlkit.metrics.encoding import encode_characters
+            from mlkit.metrics.token_ids import encode_characters
 
             self._encoded = [encode_characters(lines) for lines in streams]
         elif self.char_order:
@@ -125,7 +125,7 @@ class Chrf(OneCall):
         lines = [self._cased(text) for text in hypotheses]
         characters: Any = []
         if self._encoded is not None:
-            from mlkit.metrics.encoding import encode_characters
+            from mlkit.metrics.token_ids import encode_characters
 
             characters = encode_characters(lines)
         elif self.char_order:
@@ -156,7 +156,7 @@ class Chrf(OneCall):
         if self.word_order:
             others = self._words_of[number]
             if self._encoded is not None:
-                from mlkit.metrics.counting import compiled_words
+                from mlkit.metrics.compiled_counts import compiled_words
 
                 parts.append(compiled_words(words, others, self.word_order))
             else:
@@ -166,7 +166,7 @@ class Chrf(OneCall):
     def _count_characters(self, characters: Any, number: int) -> Statistics:
         """Count n-grams of characters by the cheapest of three ways."""
         if self._encoded is not None:
-            from mlkit.metrics.counting import compiled_characters
+            from mlkit.metrics.compiled_counts import compiled_characters
             from mlkit.threads import thread_count
 
             return compiled_characters(
@@ -175,7 +175,7 @@ class Chrf(OneCall):
             )  # fmt: skip
         references = self._characters_of[number]
         if self._sorted:
-            from mlkit.metrics.sorting import shared_characters
+            from mlkit.metrics.numpy_counts import shared_characters
 
             return shared_characters(characters, references, self.char_order)
         return [_count(h, r, self.char_order) for h, r in zip(characters, references, strict=True)]
@@ -210,7 +210,7 @@ class Chrf(OneCall):
 
     def scores(self, totals: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return chrF of every row of statistics, in the array's precision."""
-        from mlkit.metrics.resampling import chrf_scores
+        from mlkit.metrics.batched_scores import chrf_scores
 
         return chrf_scores(totals, self.beta, eps_smoothing=self.eps_smoothing)
 

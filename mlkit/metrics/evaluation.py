@@ -11,19 +11,11 @@ from typing import TYPE_CHECKING
 
 from mlkit.errors import DataError, UsageError
 from mlkit.formats.streams import Errors, PathLike, decode_lines, display_name, read_bytes
-from mlkit.metrics.score import (
-    Metric,
-    References,
-    Score,
-    Statistics,
-    check_segments,
-    total,
-    with_test,
-)
+from mlkit.metrics.metric import Metric, References, Score, Statistics, check_segments, total, with_test
 from mlkit.progress import Progress, Report, silent
 
 if TYPE_CHECKING:
-    from mlkit.metrics.statistics import TestResult
+    from mlkit.metrics.significance import TestResult
 
 # lines that end in " ." from which on a hypothesis looks tokenized already
 TOKENIZED_LINES = 100
@@ -93,7 +85,7 @@ def _collector_at_rest() -> Iterator[None]:
 
 
 def _run_test(result: Result, rows: list[Statistics], test: Test) -> None:
-    from mlkit.metrics.statistics import confidence, paired_bootstrap, paired_randomization
+    from mlkit.metrics.significance import confidence, paired_bootstrap, paired_randomization
 
     signature, samples, seed = result.signature, test.samples, test.seed
     if test.kind == "randomization":

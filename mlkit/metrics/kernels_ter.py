@@ -1,7 +1,7 @@
 # mypy: ignore-errors
 """Compiled TER: Tercom's shift search over edit distance within sacreBLEU's beam.
 
-The twin of `mlkit.metrics.shifts`, which explains the rules; words are numbers here, and the matrix is one of int32.
+The twin of `mlkit.metrics.ter_shifts`, which explains the rules; words are numbers here, the matrix is int32.
 """
 
 from __future__ import annotations

@@ -6,12 +6,12 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mlkit.metrics.score import Score, signature_text
+from mlkit.metrics.metric import Score, signature_text
 
 if TYPE_CHECKING:
     from mlkit.metrics.evaluation import Result
-    from mlkit.metrics.shifts import Edits, Shift
     from mlkit.metrics.ter import SegmentEdits
+    from mlkit.metrics.ter_shifts import Edits, Shift
 
 Row = Sequence[str]
 

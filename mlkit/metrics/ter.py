@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mlkit.metrics.score import SACREBLEU_VERSION, OneCall, References, Score, Statistics, signature_head
-from mlkit.metrics.shifts import Edits, edits_to, edits_within_beam
-from mlkit.metrics.tercom import TercomTokenizer
+from mlkit.metrics.metric import SACREBLEU_VERSION, OneCall, References, Score, Statistics, signature_head
+from mlkit.metrics.ter_shifts import Edits, edits_to, edits_within_beam
+from mlkit.metrics.ter_tokenizer import TercomTokenizer
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -144,7 +144,7 @@ class Ter(OneCall):
 
     def scores(self, totals: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return TER of every row of statistics, in the array's precision."""
-        from mlkit.metrics.resampling import ter_scores
+        from mlkit.metrics.batched_scores import ter_scores
 
         return ter_scores(totals)
 
@@ -171,7 +171,7 @@ def _edits_of_pairs(
 
 
 def _compiled_edits(pairs: Sequence[tuple[list[str], list[str]]], threads: int | None) -> list[Edits]:
-    from mlkit.metrics.counting import beamed_edits
+    from mlkit.metrics.compiled_counts import beamed_edits
     from mlkit.threads import thread_count
 
     return beamed_edits(pairs, thread_count(threads))

@@ -12,10 +12,10 @@ import numpy as np
 
 from mlkit.errors import DataError
 from mlkit.formats.streams import Errors, PathLike, display_name, open_input, read_lines
-from mlkit.formats.tables import Table
+from mlkit.formats.table_files import Table
 from mlkit.nets.base import unknown
 from mlkit.nets.layers import Entrance, Rows
-from mlkit.trees.target import mean_and_spread
+from mlkit.tables.target import mean_and_spread
 
 LABEL = "__label__"
 TEXT_COLUMNS = ("label", "text")

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlkit.errors import ModelError, UsageError
-from mlkit.formats.model import Tensors, load_model, save_model
+from mlkit.formats.model_file import Tensors, load_model, save_model
 from mlkit.formats.streams import PathLike
-from mlkit.formats.tables import Table
+from mlkit.formats.table_files import Table
 from mlkit.nets.activations import softmax
 from mlkit.nets.features import Encoder
 from mlkit.nets.layers import Dense

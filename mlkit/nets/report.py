@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from mlkit.errors import DataError
-from mlkit.formats.tables import Table, format_rows
+from mlkit.formats.table_files import Table, format_rows
 from mlkit.nets.features import Feature
 from mlkit.nets.model import NetModel
-from mlkit.trees.evaluation import evaluate, predicted_classes
-from mlkit.trees.target import read_weights, target_values
+from mlkit.tables.metrics import evaluate, predicted_classes
+from mlkit.tables.target import read_weights, target_values
 
 
 class _Strange:

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from mlkit.checkpoint import Checkpoints, load_checkpoint
 from mlkit.errors import DataError, UsageError
-from mlkit.formats.tables import Table
+from mlkit.formats.table_files import Table
 from mlkit.nets.features import Encoder, fit_encoder
+from mlkit.nets.loop import COMMAND, Examples, History, Trainer
 from mlkit.nets.losses import (
     CLASSIFICATION,
     REGRESSION,
@@ -29,11 +30,11 @@ from mlkit.nets.losses import (
 from mlkit.nets.model import NetModel, make_network, output_count, take_weights
 from mlkit.nets.network import Network
 from mlkit.nets.settings import LAYERS, NetSettings
-from mlkit.nets.training import COMMAND, Examples, History, Trainer
 from mlkit.progress import Progress, silent
-from mlkit.sweep import FindRate, Point, Sweep
-from mlkit.trees.model import Predictor
-from mlkit.trees.target import (
+from mlkit.range_test import FindRate, Point, Sweep
+from mlkit.tables.columns import Columns
+from mlkit.tables.predictor import Predictor
+from mlkit.tables.target import (  # fmt: skip
     Target,
     class_weighted,
     column_named,
@@ -43,9 +44,8 @@ from mlkit.trees.target import (
     read_weights,
     target_values,
     words_among_numbers,
-)  # fmt: skip
-from mlkit.trees.train import Columns
-from mlkit.trees.validation import hold_out
+)
+from mlkit.tables.validation import hold_out
 
 Reals = NDArray[np.float64]
 Remark = Callable[[str], None]
@@ -173,7 +173,7 @@ def train_net(
     text: a column of words, which enters as the mean of their vectors. valid: held-out rows (without them, early_stop
     holds `valid_part` of the rows out). before: a model whose columns, layers (unless the settings have some) and
     fitting weights are taken; its last layer is new when the classes differ. teacher: distillation. find_rate: chooses
-    the learning rate (see `mlkit.sweep`). Raises `DataError`, `UsageError`, and `MlkitError` when the loss
+    the learning rate (see `mlkit.range_test`). Raises `DataError`, `UsageError`, and `MlkitError` when the loss
     becomes no number.
     """
     ready = prepare(

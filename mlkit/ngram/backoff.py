@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from mlkit.errors import DataError
 from mlkit.formats.lm_words import BEGIN
+from mlkit.ngram.hash_table import Tables
 from mlkit.ngram.model import Grams, LanguageModel, Level
-from mlkit.ngram.search import Tables
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -19,8 +19,7 @@ import numpy.typing as npt
 from mlkit.errors import DataError, UsageError
 from mlkit.formats.lm_words import BEGIN, NOTHING, UNKNOWN, LmVocabulary
 from mlkit.ngram import kernels_count, kernels_estimate
-from mlkit.ngram.counting import Levels, Packing, Source, count_parts
-from mlkit.ngram.shelf import Parts, Shelf, Shelves
+from mlkit.ngram.count import Levels, Packing, Source, count_parts
 from mlkit.ngram.smoothing import (
     COUNTS_OF_COUNTS,
     LevelSettings,
@@ -28,6 +27,7 @@ from mlkit.ngram.smoothing import (
     counts_of_counts,
     settings_of,
 )
+from mlkit.ngram.spill import Parts, Shelf, Shelves
 from mlkit.progress import Progress, Report, silent
 from mlkit.threads import map_chunks
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlkit.errors import DataError
-from mlkit.ngram import kernels_search
+from mlkit.ngram import kernels_hash_table
 from mlkit.ngram.model import LanguageModel
 
 BUCKETS = 32
@@ -29,7 +29,7 @@ def jelinek_mercer_weights(
     histories = np.zeros((len(ids), order), np.float32)
     tables = counts.tables
     with np.errstate(over="ignore"):
-        kernels_search.count_components(
+        kernels_hash_table.count_components(
             ids, order, tables.offsets, tables.sizes, tables.table, tables.values,
             counts.word_values, counts.word_contexts, seen, histories,
         )  # fmt: skip

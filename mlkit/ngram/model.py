@@ -16,9 +16,9 @@ from mlkit.formats.lm_binary import Sections, SectionWriter, is_binary
 from mlkit.formats.lm_words import UNKNOWN, LmVocabulary
 from mlkit.formats.streams import PathLike, display_name, open_output
 from mlkit.ngram import kernels_count
-from mlkit.ngram.counting import Packing
-from mlkit.ngram.search import Singles, TableBuilder, Tables, group_by_hash, pack_values, unpack_values
-from mlkit.ngram.shelf import Shelves
+from mlkit.ngram.count import Packing
+from mlkit.ngram.hash_table import Singles, TableBuilder, Tables, group_by_hash, pack_values, unpack_values
+from mlkit.ngram.spill import Shelves
 from mlkit.threads import map_chunks
 
 Grams = npt.NDArray[np.int32]

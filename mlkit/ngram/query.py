@@ -13,7 +13,7 @@ import numpy.typing as npt
 from mlkit.formats.lm_words import END, UNKNOWN
 from mlkit.formats.streams import Errors, PathLike
 from mlkit.formats.text_chunks import Chunk, Places, clean, text_chunks
-from mlkit.ngram import kernels_search
+from mlkit.ngram import kernels_hash_table
 from mlkit.ngram.model import ADDITIVE, LanguageModel
 from mlkit.threads import map_chunks
 
@@ -31,11 +31,11 @@ def score_ids(model: LanguageModel, ids: Ids) -> tuple[Floats, npt.NDArray[np.in
     )  # fmt: skip
     with np.errstate(over="ignore"):
         if settings.kind == ADDITIVE:
-            kernels_search.score_additive(
+            kernels_hash_table.score_additive(
                 *common, settings.alpha, float(model.vocabulary.types), out, matched
             )
         else:
-            kernels_search.score_backoff(*common, settings.missing, settings.closed, out, matched)
+            kernels_hash_table.score_backoff(*common, settings.missing, settings.closed, out, matched)
     return out, matched
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mlkit.formats.streams import Errors
-from mlkit.ngram.counts import count_text, merge_counts
-from mlkit.ngram.merging import Merge
+from mlkit.ngram.count_files import count_text, merge_counts
+from mlkit.ngram.merge import Merge
 from mlkit.ngram.train import shelves_for, threads_for
 from mlkit.progress import Progress, silent
 from mlkit.threads import thread_count

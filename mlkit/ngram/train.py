@@ -15,8 +15,8 @@ from mlkit.formats.streams import Errors, PathLike, open_output, plain_suffix, r
 from mlkit.formats.text_chunks import Places, clean, text_chunks
 from mlkit.memory import resident
 from mlkit.ngram.backoff import copy_levels, normalise
-from mlkit.ngram.counting import Source, TextSource, choose_vocabulary
-from mlkit.ngram.counts import CountSource, read_counts
+from mlkit.ngram.count import Source, TextSource, choose_vocabulary
+from mlkit.ngram.count_files import CountSource, read_counts
 from mlkit.ngram.estimate import Estimator, Statistics
 from mlkit.ngram.jelinek import jelinek_mercer_weights
 from mlkit.ngram.model import (
@@ -29,10 +29,10 @@ from mlkit.ngram.model import (
     refuse_arpa,
     save_model,
 )
+from mlkit.ngram.number_words import number_text, weighted_counts
 from mlkit.ngram.prune import prune_entropy
-from mlkit.ngram.shelf import Shelves
 from mlkit.ngram.smoothing import Smoothing
-from mlkit.ngram.text import number_text, weighted_counts
+from mlkit.ngram.spill import Shelves
 from mlkit.progress import Progress, silent
 
 # what the interpreter and the compiled kernels take before the first n-gram is counted; the run that compiles

@@ -14,27 +14,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlkit.errors import ModelError, UsageError
-from mlkit.formats.model import load_model, save_model
+from mlkit.formats.model_file import load_model, save_model
 from mlkit.formats.streams import PathLike
-from mlkit.formats.tables import Table
+from mlkit.formats.table_files import Table
+from mlkit.linear.model import Design, LinearModel, fit_weights
+from mlkit.linear.train import train_linear
 from mlkit.progress import Progress, Report, silent
+from mlkit.tables.columns import (
+    Columns,  # fmt: skip
+    read_parts,
+)
+from mlkit.tables.target import settle, words_among_numbers
+from mlkit.tables.validation import fold_places
 from mlkit.trees import (
     AdaBoostSettings,
-    Columns,
     ForestSettings,
     GradientSettings,
-    LinearModel,
     TreeModel,
-    fold_places,
     train_adaboost,
     train_bag,
     train_gradient,
-    train_linear,
-)  # fmt: skip
-from mlkit.trees.linear import Design, fit_weights
+)
 from mlkit.trees.model import FORMAT
-from mlkit.trees.target import settle, words_among_numbers
-from mlkit.trees.train import read_parts
 
 Reals = NDArray[np.float64]
 Member = TreeModel | LinearModel

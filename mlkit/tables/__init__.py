@@ -1,7 +1,18 @@
-"""Work on tables before training: what is in them, filling gaps, sampling and splitting rows."""
+"""The floor of supervised learning: columns, target, predictors, validation, metrics, calibration.
 
+Also work on tables before training: what is in them, filling gaps, sampling and splitting rows.
+"""
+
+from mlkit.tables.calibration import fit_calibration
+from mlkit.tables.columns import Columns
 from mlkit.tables.impute import STRATEGIES, fill_values, impute
 from mlkit.tables.info import describe_columns
+from mlkit.tables.metrics import evaluate
+from mlkit.tables.predictor import Predictor
 from mlkit.tables.resample import balance_rows, split_rows
+from mlkit.tables.validation import cross_validate, fold_places, summarise
 
-__all__ = ["STRATEGIES", "balance_rows", "describe_columns", "fill_values", "impute", "split_rows"]
+__all__ = [
+    "STRATEGIES", "Columns", "Predictor", "balance_rows", "cross_validate", "describe_columns", "evaluate",
+    "fill_values", "fit_calibration", "fold_places", "impute", "split_rows", "summarise",
+]  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mlkit.errors import DataError, UsageError
-from mlkit.formats.tables import Table
+from mlkit.formats.table_files import Table
 
 STRATEGIES = ("mean", "median", "mode", "constant", "delete")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlkit.formats.tables import Table
+from mlkit.formats.table_files import Table
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlkit.errors import DataError, UsageError
-from mlkit.formats.tables import Table
+from mlkit.formats.table_files import Table
 
 Places = NDArray[np.int64]
 

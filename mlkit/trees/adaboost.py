@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from mlkit.errors import DataError, UsageError
 from mlkit.progress import Progress, Report, silent
 from mlkit.trees.binning import Bins, Encoder
+from mlkit.trees.boosting import GradientSettings, Grower, Workspace
 from mlkit.trees.ensemble import Tree, Trees, join_trees, single
 from mlkit.trees.forest import Votes, grow_tree
-from mlkit.trees.gradient import GradientSettings, Grower, Workspace
 
 Reals = NDArray[np.float64]
 LOSSES = ("linear", "square", "exponential")

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlkit.errors import DataError, UsageError
-from mlkit.formats.tables import Table
+from mlkit.formats.table_files import Table
+from mlkit.tables.target import words_among_numbers
 from mlkit.threads import map_chunks
 from mlkit.trees import kernels_bins
-from mlkit.trees.target import words_among_numbers
 
 MISSING = 255
 MOST_CATEGORIES = 254

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlkit.errors import UsageError
-from mlkit.formats.tables import Table
+from mlkit.formats.table_files import Table
 from mlkit.progress import Progress, Report, silent
-from mlkit.trees.evaluation import evaluate, main_metric
+from mlkit.tables.metrics import evaluate, main_metric
 from mlkit.trees.model import TreeModel
 
 Reals = NDArray[np.float64]

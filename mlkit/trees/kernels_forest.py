@@ -9,7 +9,7 @@ Small nodes sort their rows, larger ones count them by bin.
 import numpy as np
 
 from mlkit.jit import REASSOCIATE, inline, kernel
-from mlkit.simd import add_pair
+from mlkit.jit.vectors import add_pair
 
 MAX_DEPTH, MIN_SPLIT, MIN_LEAF, FEATURES_PER_NODE, RANDOM_THRESHOLDS = range(5)
 SORT_BELOW = 40

@@ -13,9 +13,9 @@ depend on the number of threads or parts, nor on which of them did what.
 
 import numpy as np
 
-from mlkit.atomics import atomic_add, atomic_read, atomic_write, give_way
 from mlkit.jit import inline, jit_disabled, kernel, prefetch
-from mlkit.simd import add_pair
+from mlkit.jit.memory import atomic_add, atomic_read, atomic_write, give_way
+from mlkit.jit.vectors import add_pair
 
 # rows of the table of features
 COLUMN, STRIDE, BINS, MISSING, CATEGORICAL, OFFSET, MONOTONE = range(7)

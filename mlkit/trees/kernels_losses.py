@@ -4,7 +4,7 @@
 import numpy as np
 
 from mlkit.jit import kernel
-from mlkit.simd import exp, load, maximum, splat, store
+from mlkit.jit.vectors import exp, load, maximum, splat, store
 
 BLOCK = 256  # rows at a time
 LEAST = 1e-16  # hessian

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlkit.errors import DataError
+from mlkit.tables.links import sigmoid, softmax
 from mlkit.trees import kernels_losses
 
 Reals = NDArray[np.float64]
@@ -232,20 +233,6 @@ def make_loss(name: str, classes: int = 0, quantile: float = 0.5) -> Loss:
     if name not in simple:
         raise DataError(f"unknown loss {name!r}")
     return simple[name]()
-
-
-def sigmoid(x: Reals) -> Reals:
-    """Return 1 / (1 + e**-x) without overflow."""
-    e = np.exp(-np.abs(x))
-    p: Reals = np.where(x >= 0, 1.0, e) / (1 + e)
-    return p
-
-
-def softmax(scores: Reals) -> Reals:
-    """Return e**scores normalised over the first axis."""
-    e: Reals = np.exp(scores - scores.max(axis=0))
-    e /= e.sum(axis=0)
-    return e
 
 
 def weighted_quantile(values: Reals, weights: Reals | None, quantile: float) -> float:

@@ -4,51 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlkit.errors import ModelError
-from mlkit.formats.model import load_model, save_model
+from mlkit.formats.model_file import load_model, save_model
 from mlkit.formats.streams import PathLike
-from mlkit.formats.tables import Table
+from mlkit.formats.table_files import Table
+from mlkit.tables.calibration import Calibration
+from mlkit.tables.links import softmax
 from mlkit.trees.adaboost import weighted_median
 from mlkit.trees.binning import Bins, Encoder
-from mlkit.trees.calibration import Calibration
 from mlkit.trees.ensemble import Trees
-from mlkit.trees.losses import Loss, make_loss, softmax
+from mlkit.trees.losses import Loss, make_loss
 
 Reals = NDArray[np.float64]
 Tensors = dict[str, NDArray[Any]]
 FORMAT = 2  # 1: features and flags of nodes stood apart, counts had one width
-
-
-class Predictor(Protocol):
-    """What every model of a table can do, whatever is inside."""
-
-    @property
-    def target(self) -> str:
-        """Return the name of the target column."""
-        ...
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Return the classes in the order of the probabilities; none for regression."""
-        ...
-
-    @property
-    def names(self) -> list[str]:
-        """Return the columns that a table must have."""
-        ...
-
-    def predict(self, table: Table, threads: int = 1) -> Reals:
-        """Return probabilities float64 [rows, classes], or values float64 [rows]."""
-        ...
-
-    def save(self, path: PathLike) -> None:
-        """Write the model file."""
-        ...
 
 
 @dataclass(frozen=True)

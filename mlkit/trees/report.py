@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,16 +10,15 @@ from numpy.typing import NDArray
 
 from mlkit.errors import UsageError
 from mlkit.formats.streams import PathLike
-from mlkit.formats.tables import Table, TableFormat, format_rows, read_blocks
-from mlkit.progress import Progress, silent
-from mlkit.trees.calibration import fit_calibration
-from mlkit.trees.evaluation import evaluate, predicted_classes
-from mlkit.trees.model import Predictor, TreeModel
-from mlkit.trees.target import read_weights, settle, target_values
-from mlkit.trees.validation import cross_validate, fold_places
+from mlkit.formats.table_files import Table, TableFormat, format_rows, read_blocks
+from mlkit.tables.calibration import fit_calibration
+from mlkit.tables.metrics import evaluate, predicted_classes
+from mlkit.tables.predictor import Predictor
+from mlkit.tables.target import read_weights, target_values
+from mlkit.trees.model import TreeModel
 
 if TYPE_CHECKING:
-    from mlkit.trees.train import Columns
+    pass
 
 Reals = NDArray[np.float64]
 
@@ -67,66 +65,6 @@ def _predicted(model: Predictor, table: Table, what: str, threshold: float, thre
     if what == "proba":
         named |= {f"p_{name}": predictions[:, k] for k, name in enumerate(model.classes)}
     return named
-
-
-def evaluate_table(
-    model: Predictor,
-    path: PathLike,
-    form: TableFormat,
-    target: str | None = None,
-    weight: str | None = None,
-    threshold: float = 0.5,
-    threads: int = 1,
-) -> dict[str, Any]:
-    """Return the metrics of a model on a table, read block by block."""
-    predictions, truth, weights = [], [], []
-    for table in read_blocks(path, form):
-        truth.append(target_values(table, target or model.target, model.classes))
-        found = read_weights(table, weight)
-        weights.append(np.ones(table.rows) if found is None else found)
-        predictions.append(model.predict(table, threads))
-    return evaluate(
-        np.concatenate(predictions), np.concatenate(truth), model.classes, np.concatenate(weights), threshold
-    )
-
-
-@dataclass(frozen=True)
-class Folds:
-    """How rows are dealt out to folds."""
-
-    columns: Columns
-    number: int = 5
-    seed: int = 1
-    group: str | None = None
-    stratified: bool = True
-
-    def plan(self, table: Table) -> tuple[NDArray[np.int64], Reals | None]:
-        """Return the fold of every row, and the rows' weights; the table's parts have its classes from here on."""
-        from mlkit.trees.train import read_parts
-
-        target, weights, names = read_parts(table, self.columns)
-        settle(table, target, names)
-        groups = None
-        if self.group is not None:
-            table.require([self.group])
-            groups = np.unique(np.array(table.values(self.group)), return_inverse=True)[1]
-        stratified = self.stratified and bool(target.classes)
-        return fold_places(
-            target.values, self.number, self.seed, stratified=stratified, groups=groups
-        ), weights
-
-
-def fold_metrics(
-    table: Table,
-    fit: Callable[[Table], Predictor],
-    folds: Folds,
-    *,
-    threads: int = 1,
-    progress: Progress = silent,
-) -> list[dict[str, Any]]:
-    """Return the metrics of every fold; `validation.summarise` gives their mean and spread."""
-    places, weights = folds.plan(table)
-    return list(cross_validate(table, fit, places, weights=weights, threads=threads, progress=progress))
 
 
 def calibrate_model(

@@ -13,13 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlkit.errors import DataError, UsageError
-from mlkit.formats.tables import Table, join_rows
-from mlkit.trees.evaluation import area_under_curve, predicted_classes
-from mlkit.trees.gradient import GradientSettings
-from mlkit.trees.model import Predictor
-from mlkit.trees.target import target_values
-from mlkit.trees.train import Columns, train_gradient, train_linear
-from mlkit.trees.validation import fold_places
+from mlkit.formats.table_files import Table, join_rows
+from mlkit.linear.train import train_linear
+from mlkit.tables.columns import Columns
+from mlkit.tables.metrics import area_under_curve, predicted_classes
+from mlkit.tables.predictor import Predictor
+from mlkit.tables.target import target_values
+from mlkit.tables.validation import fold_places
+from mlkit.trees.boosting import GradientSettings
+from mlkit.trees.train import train_gradient
 
 Reals = NDArray[np.float64]
 CLASSIFIERS = ("logistic", "boost")

@@ -14,14 +14,26 @@ from numpy.typing import NDArray
 from mlkit.checkpoint import Checkpoints, load_checkpoint
 from mlkit.errors import UsageError
 from mlkit.formats.streams import PathLike
-from mlkit.formats.tables import Table, format_rows
+from mlkit.formats.table_files import Table, format_rows
+from mlkit.linear.model import LinearModel, fit_design, fit_weights
 from mlkit.progress import Progress, Report, silent
-from mlkit.sweep import FindRate, Point, Sweep
+from mlkit.range_test import FindRate, Point, Sweep
+from mlkit.tables.columns import Columns, read_parts
+from mlkit.tables.metrics import evaluate
+from mlkit.tables.target import (  # fmt: skip
+    Target,
+    class_weighted,
+    column_named,
+    read_weights,
+    target_values,
+    words_among_numbers,
+)
+from mlkit.tables.validation import hold_out
 from mlkit.threads import map_chunks
 from mlkit.trees.adaboost import AdaBoostSettings, fit_r2, fit_samme
 from mlkit.trees.binning import Bins, Encoder, fit_encoder
+from mlkit.trees.boosting import Booster, GradientSettings, Held, fit_gradient, restricted
 from mlkit.trees.ensemble import Trees
-from mlkit.trees.evaluation import evaluate
 from mlkit.trees.forest import (
     ForestJob,
     ForestSettings,
@@ -31,38 +43,12 @@ from mlkit.trees.forest import (
     reorder_bins,
     sample_weights,
 )
-from mlkit.trees.gradient import Booster, GradientSettings, Held, fit_gradient, restricted
-from mlkit.trees.linear import LinearModel, fit_design, fit_weights
 from mlkit.trees.losses import CLASSIFICATION, REGRESSION, make_loss
 from mlkit.trees.model import FORMAT, TreeModel
-from mlkit.trees.target import (
-    Target,
-    class_weighted,
-    column_named,
-    input_columns,
-    read_target,
-    read_weights,
-    target_values,
-    words_among_numbers,
-)  # fmt: skip
-from mlkit.trees.validation import hold_out
 
 Reals = NDArray[np.float64]
 Remark = Callable[[str], None]
 RATES = (1e-3, 10.0)  # between which a range test looks for a learning rate
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Which columns play which part; the target and the others by name, the target also by number from 1."""
-
-    target: str
-    weight: str | None = None
-    ignore: tuple[str, ...] = ()
-    categorical: tuple[str, ...] = ()
-    task: str = "auto"
-    class_weight: str | None = None
-    max_bins: int = 255
 
 
 @dataclass(frozen=True)
@@ -92,14 +78,6 @@ def prepare(
     for text in remarks:
         remark(text)
     return Prepared(table, target, weights, encoder, bins)
-
-
-def read_parts(table: Table, columns: Columns) -> tuple[Target, Reals | None, list[str]]:
-    """Return target, weights (with class weights) and the names of the columns to learn from."""
-    name = column_named(table, columns.target)
-    target = read_target(table, name, columns.task)
-    weights = class_weighted(target, read_weights(table, columns.weight), columns.class_weight)
-    return target, weights, input_columns(table, name, columns.weight, columns.ignore)
 
 
 def loss_for(target: Target, loss: str | None) -> str:
@@ -140,7 +118,7 @@ def train_gradient(
 
     With settings.early_stop, `valid` (or `valid_part` of the rows, chosen by the seed) is held out and the best round
     kept. `before` continues a model with its bins; its loss and columns are kept. `find_rate` chooses the learning
-    rate (see `mlkit.sweep`).
+    rate (see `mlkit.range_test`).
     """
     if loss in REGRESSION:
         columns = replace(columns, task="regression")
@@ -395,14 +373,6 @@ def train_linear_bag(
     )
 
 
-def train_linear(table: Table, columns: Columns, l2: float = 1.0, kind: str = "stack") -> LinearModel:
-    """Train one logistic (classes) or ridge (numbers) regression."""
-    target, weights, names = read_parts(table, columns)
-    design = fit_design(table, names, categorical=columns.categorical)
-    beta = fit_weights(design.matrix(table), target.values, len(target.classes), weights, l2)
-    return LinearModel(target.name, target.classes, design, beta[None], kind, {"l2": l2, **table.own_marks})
-
-
 def load_bag(path: PathLike) -> TreeModel | LinearModel:
     """Read a model of `mlkit bag`: of trees or of linear models."""
     return load_predictor(path, ("bag",))
@@ -410,7 +380,7 @@ def load_bag(path: PathLike) -> TreeModel | LinearModel:
 
 def load_predictor(path: PathLike, kinds: tuple[str, ...] = ("bag", "boost")) -> TreeModel | LinearModel:
     """Read a model of `mlkit bag` or `mlkit boost`. Raises `ModelError` for anything else."""
-    from mlkit.formats.model import load_model
+    from mlkit.formats.model_file import load_model
 
     header, tensors = load_model(path, kinds, format_version=FORMAT)
     made = LinearModel if header.get("base") == "linear" else TreeModel

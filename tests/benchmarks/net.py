@@ -167,13 +167,13 @@ def whole_jobs() -> Table:
 
 def range_tests() -> Table:
     """Split the time of whole range tests of net into the training steps and all that lr-find does besides."""
-    from mlkit.formats.tables import read_table
+    from mlkit.formats.table_files import read_table
     from mlkit.lr_find import range_tests, suggest
     from mlkit.nets import NetSettings
     from mlkit.nets.train import prepare
-    from mlkit.sweep import Sweep
+    from mlkit.range_test import Sweep
+    from mlkit.tables.columns import Columns
     from mlkit.threads import blas_threads
-    from mlkit.trees import Columns
 
     path, target = SETS["adult"]
     settings = NetSettings()

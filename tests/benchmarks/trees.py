@@ -83,9 +83,9 @@ class Problem:
 def load(name: str, split: int = 0) -> Problem:
     import polars as pl
 
-    from mlkit.formats.tables import Table as Rows
-    from mlkit.formats.tables import read_table
-    from mlkit.trees.target import read_target
+    from mlkit.formats.table_files import Table as Rows
+    from mlkit.formats.table_files import read_table
+    from mlkit.tables.target import read_target
 
     file, target, task = SETS[name]
     rows = read_table(data(file))
@@ -131,7 +131,7 @@ def timed(fit: Callable[[], Any], times: int) -> tuple[float, Any]:
 
 
 def quality(problem: Problem, predictions: Any) -> dict[str, Any]:
-    from mlkit.trees import evaluate
+    from mlkit.tables.metrics import evaluate
 
     if problem.task == "binary" and predictions.ndim == 1:
         predictions = np.stack([1 - predictions, predictions], axis=1)
@@ -191,7 +191,8 @@ def gradient(sizes: list[list[str]]) -> Table:
     import lightgbm as lgb
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-    from mlkit.trees import Columns, GradientSettings, train_gradient
+    from mlkit.tables.columns import Columns
+    from mlkit.trees import GradientSettings, train_gradient
 
     rows = []
     for name, (_, target, task) in SETS.items():
@@ -251,7 +252,8 @@ def forests(sizes: list[list[str]]) -> Table:
     """Bagging, random forests and AdaBoost, 100 rounds."""
     from sklearn import ensemble
 
-    from mlkit.trees import AdaBoostSettings, Columns, ForestSettings, train_adaboost, train_bag
+    from mlkit.tables.columns import Columns
+    from mlkit.trees import AdaBoostSettings, ForestSettings, train_adaboost, train_bag
 
     forest, ada = ForestSettings(features="sqrt"), AdaBoostSettings(rounds=100)
     kinds: dict[str, tuple[float, int, Any, Any]] = {
@@ -366,7 +368,8 @@ def processes() -> Table:
 
 def threads_and_memory() -> Table:
     """Two threads, and memory, on the largest tables."""
-    from mlkit.trees import Columns, GradientSettings, train_gradient
+    from mlkit.tables.columns import Columns
+    from mlkit.trees import GradientSettings, train_gradient
 
     rows = []
     with tempfile.TemporaryDirectory() as folder:

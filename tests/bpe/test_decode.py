@@ -15,9 +15,9 @@ from mlkit.bpe import decode as decode_module
 from mlkit.bpe import kernels_decode as kernels
 from mlkit.bpe.alphabet import from_bytes
 from mlkit.bpe.decode import Decoder, _FastIds, token_table
+from mlkit.bpe.encode_options import Options
 from mlkit.bpe.model import BpeModel
-from mlkit.bpe.options import Options
-from mlkit.bpe.text import Piece
+from mlkit.bpe.text_blocks import Piece
 from mlkit.errors import DataError
 from tests.naive.bpe import decoded_ids
 

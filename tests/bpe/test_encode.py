@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from mlkit.bpe import BpeModel, Encoder, Options, load_model
 from mlkit.bpe import encode as encoding
 from mlkit.bpe.decode import Decoder
-from mlkit.bpe.encode_kernels import KernelEncoder, Tables
+from mlkit.bpe.encode_compiled import KernelEncoder, Tables
+from mlkit.bpe.encode_plain import PlainEncoder
 from mlkit.bpe.model import save_model
-from mlkit.bpe.plain import PlainEncoder
-from mlkit.bpe.text import Piece
+from mlkit.bpe.text_blocks import Piece
 from mlkit.errors import DataError, UsageError
 from mlkit.jit import jit_disabled
 from tests.bpe.conftest import sample_text

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlkit.bpe import kernels_words
-from mlkit.bpe.plain import gpt2_words, metaspace_words
+from mlkit.bpe.encode_plain import gpt2_words, metaspace_words
 from mlkit.bpe.unicode_classes import LETTER, NUMBER, SPACE, ranges
-from mlkit.bpe.words import WordTable
+from mlkit.bpe.word_table import WordTable
 from tests.naive import bpe as naive
 
 tokenizers = pytest.importorskip("tokenizers")

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from mlkit.checkpoint import StopSignals
-from mlkit.cli.rates import Choice
+from mlkit.cli.learning_rate import Choice
 from mlkit.errors import Stopped
-from mlkit.sweep import Sweep
+from mlkit.range_test import Sweep
 from tests.conftest import Run
 
 WORDS = ["sun", "ice", "rain", "wind", "tree", "leaf", "stone", "river"]

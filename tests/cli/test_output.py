@@ -7,7 +7,7 @@ import json
 import pytest
 
 from mlkit.cli import output
-from mlkit.cli.bar import bar
+from mlkit.cli.progress_bar import bar
 from mlkit.progress import Report
 from mlkit.version import __version__
 
@@ -44,7 +44,7 @@ def test_a_rate_is_of_what_was_done_since_the_stage_began(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = iter([10.0, 10.1, 20.0, 24.0, 30.0, 31.0])
-    monkeypatch.setattr("mlkit.cli.bar.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("mlkit.cli.progress_bar.time.monotonic", lambda: next(clock))
     with bar("Training") as report:
         for stage, done, unit in (
             ("quick", 0, "bytes"), ("quick", 4e9, "bytes"),

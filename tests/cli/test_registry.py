@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from mlkit.cli import generate, peers, registry
+from mlkit.cli import completions, other_tools, registry
 from mlkit.cli.registry import COMMANDS, Deferred, loaded_tree
 from tests.conftest import REPOSITORY, Run, command_environment
 
 TREE = loaded_tree()
-FRESH = generate.files("all")
+FRESH = completions.files("all")
 LEAVES = {path: command for path, command in TREE.items() if not getattr(command, "commands", None)}
 
 
@@ -95,8 +95,8 @@ def test_names_of_other_tools_lead_to_ours(mlkit: Run, arguments: list[str], com
 
 def test_commands_that_other_names_lead_to_exist() -> None:
     tree = loaded_tree()
-    assert [command for command in peers.OURS if tuple(command.split()) not in tree] == []
-    names = [name for names in peers.OURS.values() for name in names.split()]
+    assert [command for command in other_tools.OURS if tuple(command.split()) not in tree] == []
+    names = [name for names in other_tools.OURS.values() for name in names.split()]
     assert len(names) == len(set(names))
     assert not set(names) & set(COMMANDS)
 

@@ -12,7 +12,7 @@ import pytest
 
 from mlkit.cluster import Engine, Tasks, counted_parts, merged_ranges, open_engine, processes
 from mlkit.cluster.dask_engine import slurm_settings
-from mlkit.cluster.shards import LARGEST, shard_count
+from mlkit.cluster.map_reduce import LARGEST, shard_count
 from mlkit.cluster.tasks import Outcome, fault_of, part_done, run_task
 from mlkit.errors import DataError, MlkitError, UsageError
 from mlkit.progress import Report

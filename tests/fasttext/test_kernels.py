@@ -7,10 +7,10 @@ from itertools import chain, pairwise
 import numpy as np
 import pytest
 
-from mlkit.embeddings.aligned import aligned_zeros
-from mlkit.embeddings.sampling import alias_table
+from mlkit.arrays import aligned_zeros
 from mlkit.fasttext import kernels_quantize, kernels_training
-from mlkit.fasttext.training import LOSS_NUMBERS, padded, tree_paths
+from mlkit.fasttext.loop import LOSS_NUMBERS, padded, tree_paths
+from mlkit.word2vec.sampling import alias_table
 from tests.naive import fasttext as naive
 
 DIM, LABELS, WORDS, BUCKET = 20, 19, 6, 50

@@ -10,7 +10,7 @@ import pytest
 from mlkit.errors import DataError
 from mlkit.lr_find import choose, range_tests, suggest
 from mlkit.progress import Report
-from mlkit.sweep import Point, Sweep, piece_of
+from mlkit.range_test import Point, Sweep, piece_of
 
 
 def fall(rates: Sequence[float], repeat: int) -> Iterator[Point]:

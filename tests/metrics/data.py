@@ -14,7 +14,7 @@ import pytest
 from hypothesis import strategies as st
 
 from mlkit.metrics import Bleu, Chrf, Ter
-from mlkit.metrics.score import Metric
+from mlkit.metrics.metric import Metric
 from tests.conftest import SHARED
 
 GOLDEN = SHARED / "golden" / "metrics"

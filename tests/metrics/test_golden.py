@@ -8,7 +8,7 @@ import pytest
 
 from mlkit.errors import UsageError
 from mlkit.metrics import bleu, chrf
-from mlkit.metrics.score import signature_text, total
+from mlkit.metrics.metric import signature_text, total
 from tests.metrics.data import GOLDEN, MODELS_FROM_ELSEWHERE, metric_of, rows_of, shown, text
 
 CORPUS = rows_of(GOLDEN / "corpus.tsv")

@@ -14,17 +14,17 @@ from mlkit.metrics import bleu as bleu_module
 from mlkit.metrics import chrf as chrf_module
 from mlkit.metrics import ter as ter_module
 from mlkit.metrics.chrf import _count
-from mlkit.metrics.counting import (
+from mlkit.metrics.compiled_counts import (
     beamed_edits,
     compiled_characters,
     compiled_words,
     line_statistics,
     matches,
 )
-from mlkit.metrics.encoding import encode_characters
+from mlkit.metrics.numpy_counts import shared_characters
 from mlkit.metrics.report import after_shifts
-from mlkit.metrics.shifts import BitParallel, Edits, edits_to, edits_within_beam, positions
-from mlkit.metrics.sorting import shared_characters
+from mlkit.metrics.ter_shifts import BitParallel, Edits, edits_to, edits_within_beam, positions
+from mlkit.metrics.token_ids import encode_characters
 from tests.metrics.data import lines
 from tests.naive.metrics import apply_path, clipped_matches, edit_distance, mteval_tokens
 

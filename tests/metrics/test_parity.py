@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlkit.metrics import Bleu, Chrf, Ter
-from mlkit.metrics.score import Metric, signature_text, total
+from mlkit.metrics.metric import Metric, signature_text, total
 from tests.metrics.data import segments, words
 
 logging.getLogger("sacrebleu").setLevel(logging.ERROR)

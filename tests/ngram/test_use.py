@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from mlkit.errors import DataError, MlkitError, UsageError
 from mlkit.formats.lm_words import BEGIN, END
-from mlkit.ngram import select
+from mlkit.ngram import data_selection
 from mlkit.ngram.generate import Generator, beam_search, sample
-from mlkit.ngram.mix import mix_models, tune_weights
+from mlkit.ngram.interpolate import mix_models, tune_weights
 from mlkit.ngram.model import LanguageModel, load_model, save_model
 from mlkit.ngram.prune import prune_entropy
 from mlkit.ngram.query import hit_rates, measure, score_text
@@ -233,23 +233,27 @@ def test_choice_of_sentences(tmp_path: Path) -> None:
     general = fit(tmp_path, sentences(200), "g.arpa", order=2)
     lines = [*sentences(30, seed=4, words=WORDS[:8]), *sentences(30, seed=5, words=WORDS[8:])]
     text = write(tmp_path / "pool", lines)
-    rows = b"".join(select.sentence_table(domain, general, [text], 1, "strict")).decode().splitlines()
+    rows = b"".join(data_selection.sentence_table(domain, general, [text], 1, "strict")).decode().splitlines()
     difference = np.array([float(row.split("\t")[-1]) for row in rows[1:]])
     assert len(difference) == 60
-    chosen = b"".join(select.chosen_lines(domain, general, [text], top="25%")).decode().split("\n")[:-1]
+    chosen = (
+        b"".join(data_selection.chosen_lines(domain, general, [text], top="25%")).decode().split("\n")[:-1]
+    )
     best = sorted(np.argsort(difference, kind="stable")[:15].tolist())
     assert chosen == [" ".join(lines[i]) for i in best]
-    below = b"".join(select.chosen_lines(domain, general, [text], below=0.5)).decode().split("\n")[:-1]
+    below = (
+        b"".join(data_selection.chosen_lines(domain, general, [text], below=0.5)).decode().split("\n")[:-1]
+    )
     assert below == [" ".join(line) for line, value in zip(lines, difference, strict=True) if value < 0.5]
     for top in ("x", "-1", "120%"):
         with pytest.raises(UsageError):
-            list(select.chosen_lines(domain, general, [text], top=top))
+            list(data_selection.chosen_lines(domain, general, [text], top=top))
 
 
 def test_token_table_adds_up(tmp_path: Path) -> None:
     model = fit(tmp_path, sentences(100), order=3)
     text = write(tmp_path / "text", [*sentences(20, seed=2), ["unseen", "a"], []])
-    rows = b"".join(select.token_table(model, [text], 1, "strict")).decode().splitlines()[1:]
+    rows = b"".join(data_selection.token_table(model, [text], 1, "strict")).decode().splitlines()[1:]
     totals = measure(model, [text])
     assert len(rows) == totals.tokens
     assert sum(float(row.split("\t")[2]) for row in rows) == pytest.approx(totals.log10, abs=1e-3)

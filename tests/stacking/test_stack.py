@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from mlkit.errors import ModelError, UsageError
-from mlkit.formats.tables import read_table
+from mlkit.formats.table_files import read_table
 from mlkit.stacking import StackSettings, load_stack, train_stack
-from mlkit.trees import Columns, evaluate
+from mlkit.tables.columns import Columns
+from mlkit.tables.metrics import evaluate
 from tests.trees.test_training import columns, made_table
 
 

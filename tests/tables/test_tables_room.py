@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mlkit.errors import DataError, UsageError
-from mlkit.formats.tables import Table, read_table
+from mlkit.formats.table_files import Table, read_table
 from mlkit.tables import balance_rows, describe_columns, fill_values, impute, split_rows
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlkit.errors import DataError
-from mlkit.formats.tables import read_table
+from mlkit.formats.table_files import read_table
 from mlkit.trees.binning import Encoder, Feature, find_edges, fit_encoder, pack, plan_packing
 
 

@@ -11,12 +11,14 @@ import pytest
 
 from mlkit.checkpoint import Checkpoints, StopSignals
 from mlkit.errors import CheckpointError, DataError, UsageError
-from mlkit.formats.tables import Table, TableFormat, read_table
+from mlkit.formats.table_files import Table, TableFormat, read_table
 from mlkit.nets import NetSettings, train_net
 from mlkit.stacking import StackSettings, train_stack
+from mlkit.tables.columns import Columns
+from mlkit.tables.target import mean_and_spread
+from mlkit.tables.validation import Folds, fold_metrics
 from mlkit.trees import (
     AdaBoostSettings,
-    Columns,
     ForestSettings,
     GradientSettings,
     train_adaboost,
@@ -24,9 +26,7 @@ from mlkit.trees import (
     train_gradient,
     train_linear_bag,
 )
-from mlkit.trees.report import Folds, fold_metrics
 from mlkit.trees.reweight import covariate_weights
-from mlkit.trees.target import mean_and_spread
 
 QUICK = GradientSettings(rounds=3, min_leaf=2)
 COLUMNS = Columns("y")
@@ -193,8 +193,8 @@ def test_the_loss_on_held_out_rows_is_that_of_the_model(tmp_path: Path) -> None:
     held = made(
         tmp_path / "h.csv", ["a,y", *(f"{rng.random():.3f},{'uv'[rng.integers(2)]}" for _ in range(80))]
     )
-    from mlkit.trees.evaluation import evaluate
-    from mlkit.trees.target import target_values
+    from mlkit.tables.metrics import evaluate
+    from mlkit.tables.target import target_values
 
     for rows, early in ((held, 0), (held, 4), (valid, 0)):
         model = train_gradient(table, COLUMNS, replace(noise, early_stop=early), valid=rows)

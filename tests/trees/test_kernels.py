@@ -9,9 +9,9 @@ import pytest
 
 from mlkit.trees import kernels_bins, kernels_losses
 from mlkit.trees.binning import Encoder, Feature
+from mlkit.trees.boosting import GradientSettings, Grower
 from mlkit.trees.ensemble import join_trees
 from mlkit.trees.forest import grow_tree
-from mlkit.trees.gradient import GradientSettings, Grower
 from tests.naive import trees as naive
 
 MISSING = 255
@@ -56,7 +56,7 @@ def test_bin_numbers_counts_the_edges_below() -> None:
 def test_grow_is_the_naive_leafwise_tree(
     seed: int, l2: float, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mlkit.trees.gradient.PART_SIZE", 10)
+    monkeypatch.setattr("mlkit.trees.boosting.PART_SIZE", 10)
     rng = np.random.default_rng(seed)
     bins, encoder, categorical = some_bins(rng, 60)
     pairs = np.stack([rng.normal(size=60), np.ones(60)], axis=1).astype(np.float32)

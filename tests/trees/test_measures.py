@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 
 from mlkit.errors import DataError, UsageError
-from mlkit.formats.tables import read_table
-from mlkit.trees import Columns, GradientSettings, evaluate, fold_places, train_gradient
+from mlkit.formats.table_files import read_table
+from mlkit.tables.calibration import fit_calibration
+from mlkit.tables.columns import Columns
+from mlkit.tables.metrics import area_under_curve, evaluate
+from mlkit.tables.target import ordered_classes, read_target, read_weights
+from mlkit.tables.validation import fold_places, hold_out
+from mlkit.trees import GradientSettings, train_gradient
 from mlkit.trees.adaboost import weighted_median
-from mlkit.trees.calibration import fit_calibration
-from mlkit.trees.evaluation import area_under_curve
 from mlkit.trees.importance import permutation_importance, tree_importance
 from mlkit.trees.losses import make_loss, weighted_quantile
 from mlkit.trees.reweight import covariate_weights, label_weights, nonnegative_solution
-from mlkit.trees.target import ordered_classes, read_target, read_weights
-from mlkit.trees.validation import hold_out
 from tests.naive import trees as naive
 
 

@@ -12,21 +12,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlkit.errors import MlkitError, ModelError, UsageError
-from mlkit.formats.tables import Table, read_table, write_table
+from mlkit.formats.table_files import Table, read_table, write_table
+from mlkit.linear.train import train_linear
+from mlkit.tables.columns import Columns  # fmt: skip
+from mlkit.tables.metrics import evaluate
 from mlkit.trees import (
     AdaBoostSettings,
-    Columns,
     ForestSettings,
     GradientSettings,
-    evaluate,
     load_predictor,
     load_trees,
     train_adaboost,
     train_bag,
     train_gradient,
-    train_linear,
     train_linear_bag,
-)  # fmt: skip
+)
 from mlkit.trees.export import to_json, to_lightgbm
 from mlkit.trees.model import TreeModel
 
@@ -145,8 +145,8 @@ def test_every_loss_is_lowered(tables: tuple[Table, Table], loss: str) -> None:
 def test_results_do_not_depend_on_threads(
     tables: tuple[Table, Table], threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mlkit.trees.gradient.PART_SIZE", 100)
-    monkeypatch.setattr("mlkit.trees.gradient.BLOCK", 100)
+    monkeypatch.setattr("mlkit.trees.boosting.PART_SIZE", 100)
+    monkeypatch.setattr("mlkit.trees.boosting.BLOCK", 100)
     train, _ = tables
     jobs = {
         "two": lambda n: train_gradient(train, columns("two"), GradientSettings(rounds=6), threads=n),

@@ -1,0 +1,1 @@
+"""`mlkit batch`: counting commands in shards under Slurm."""

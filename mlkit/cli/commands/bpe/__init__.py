@@ -1,0 +1,1 @@
+"""`mlkit bpe`: learn, apply and convert byte pair encodings."""

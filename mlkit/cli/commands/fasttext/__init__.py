@@ -1,0 +1,1 @@
+"""`mlkit fasttext`: training, files and use of fastText models."""

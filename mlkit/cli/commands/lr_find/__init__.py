@@ -1,0 +1,1 @@
+"""`mlkit lr-find`: range tests for learning rates."""

@@ -1,0 +1,1 @@
+"""`mlkit bleu`, `ter`, `chrf` and `score`."""

@@ -1,0 +1,1 @@
+"""`mlkit net`: neural networks."""

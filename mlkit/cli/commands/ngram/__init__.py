@@ -1,0 +1,1 @@
+"""`mlkit ngram`: counting, training and use of n-gram language models."""

@@ -1,0 +1,1 @@
+"""Commands on tables: boost, bag, stack, and what belongs around them."""

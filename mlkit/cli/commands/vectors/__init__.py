@@ -1,0 +1,1 @@
+"""`mlkit vectors`: queries, evaluation and conversion of word vectors."""

@@ -1,0 +1,1 @@
+"""Text to vocabulary and encoded word ids, in parallel and in bounded memory."""

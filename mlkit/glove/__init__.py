@@ -1,0 +1,1 @@
+"""Co-occurrence counts and GloVe vectors."""
