@@ -1,4 +1,4 @@
-"""Save and resume the state of long jobs, and the signals that ask for it.
+"""Save and resume the state of long jobs.
 
 A checkpoint is a model file of kind ``checkpoint``: the job's settings, where it stands, and its arrays. `resume`
 refuses a checkpoint of other settings and names the first that differs.
@@ -6,21 +6,17 @@ refuses a checkpoint of other settings and names the first that differs.
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType, TracebackType
 from typing import Any
 
 from numpy.typing import NDArray
 
-from mlkit.errors import CheckpointError, Stopped
+from mlkit.errors import CheckpointError
 from mlkit.formats.model_file import Tensors, load_model, save_model
 from mlkit.formats.streams import PathLike
-
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+from mlkit.signals import StopSignals
 
 
 def save_checkpoint(
@@ -61,45 +57,6 @@ def checkpoint_settings(path: PathLike) -> dict[str, Any]:
     return dict(header.get("settings", {}))
 
 
-class StopSignals:
-    """Note SIGTERM and SIGUSR1 inside a with block instead of dying, so that the job can save first.
-
-    >>> with StopSignals() as stop:
-    ...     stop.requested
-    False
-
-    Outside the main thread (a library user's pool) it does nothing.
-    """
-
-    def __init__(self) -> None:
-        self.number: int | None = None
-        self._previous: dict[int, Any] = {}
-
-    @property
-    def requested(self) -> bool:
-        """Say whether a stop signal has arrived."""
-        return self.number is not None
-
-    def raise_stopped(self, message: str) -> None:
-        """Leave the job with the exit code of the signal that arrived."""
-        raise Stopped(self.number or signal.SIGTERM, message)
-
-    def __enter__(self) -> StopSignals:
-        if threading.current_thread() is threading.main_thread():
-            for number in STOP_SIGNALS:
-                self._previous[number] = signal.signal(number, self._note)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self.number = number
-
-
 class Checkpoints:
     """When to save: every `every` seconds (or at each call when 0), and when a stop signal arrived.
 
@@ -135,4 +92,4 @@ class Checkpoints:
                 if self.path
                 else "no --checkpoint: nothing saved"
             )
-            self.stop.raise_stopped(f"stopped by signal {self.stop.number}; {saved}")
+            self.stop.raise_stopped(f"stopped by {self.stop}; {saved}")

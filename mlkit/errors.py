@@ -6,6 +6,7 @@ Rooms and formats raise them; ``mlkit.cli.main`` turns them into one line on std
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 
 
 class MlkitError(Exception):
@@ -82,3 +83,14 @@ class Stopped(BaseException):
         super().__init__(message)
         self.signal_number = signal_number
         self.message = message
+
+
+def unknown(message: str, name: str, choices: Iterable[str]) -> UsageError:
+    """Return the error for a name that is none of `choices`: with the nearest one, or all of them, as the hint."""
+    import difflib
+
+    names = list(choices)
+    close = difflib.get_close_matches(name, names, n=1)
+    return UsageError(
+        message, hint=f"did you mean {close[0]!r}?" if close else f"there are {', '.join(names)}"
+    )

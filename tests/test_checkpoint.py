@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mlkit.checkpoint import Checkpoints, StopSignals, load_checkpoint, save_checkpoint
+from mlkit.checkpoint import Checkpoints, load_checkpoint, save_checkpoint
 from mlkit.errors import CheckpointError, ModelError, Stopped
+from mlkit.signals import StopSignals
+from tests.conftest import Run, command_environment
 
 
 def test_state_comes_back(tmp_path: Path) -> None:
@@ -41,6 +46,45 @@ def test_signals_are_noted_and_handlers_restored(number: int) -> None:
         os.kill(os.getpid(), number)
         assert stop.requested
     assert signal.getsignal(number) == before
+
+
+def test_the_keyboard_is_noted_once_where_there_is_a_checkpoint() -> None:
+    with StopSignals(keyboard=True) as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.requested
+        assert str(stop) == "^C"
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    with StopSignals() as stop, pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_command_saves_and_goes_on_to_the_same_bytes(
+    mlkit: Run, tmp_path: Path, number: int
+) -> None:
+    (tmp_path / "t.csv").write_text("a,b\n" + "".join(f"{k % 17},{k % 3}\n" for k in range(3000)))
+    arguments = ["boost", "train", "t.csv", "--target", "b", "--rounds", "400", "--threads", "1", "-o"]
+    mlkit(*arguments, "whole.model")
+    command = [sys.executable, "-m", "mlkit", *arguments, "m.model", "--checkpoint", "c"]
+    child = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, env=command_environment())
+    end = time.monotonic() + 60
+    state = Path(f"/proc/{child.pid}/status")
+    caught = 1 << (
+        signal.SIGUSR1 - 1
+    )  # the handlers stand once SIGUSR1 is caught by the job; then a moment more
+    while time.monotonic() < end and not int(state.read_text().split("SigCgt:")[1].split()[0], 16) & caught:
+        time.sleep(0.01)
+    time.sleep(0.8)
+    child.send_signal(number)
+    said = child.communicate(timeout=60)[1].decode()
+    if child.returncode == 0:
+        pytest.skip("this machine was done before the signal came")
+    assert child.returncode == 128 + number
+    assert ("saved c: continue with --resume" in said) == (tmp_path / "c").exists()
+    if (tmp_path / "c").exists():
+        mlkit(*arguments, "m.model", "--checkpoint", "c", "--resume")
+        assert (tmp_path / "m.model").read_bytes() == (tmp_path / "whole.model").read_bytes()
 
 
 def test_when_to_save(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ SHARDABLE = (
         "mlkit batch ngram count corpus.txt --order 3 --shards 8 -o all.counts",
     ),
     Shardable(
-        ("cooccur", "count"), ("cooccur", "merge"), ".bin", ("embeddings", "formats"),
+        ("cooccur", "count"), ("cooccur", "merge"), ".bin", ("formats", "glove"),
         "mlkit batch cooccur corpus.txt --window 10 --shards 8 -o cooc.bin --memory 1G",
     ),
 )  # fmt: skip

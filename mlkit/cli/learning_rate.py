@@ -12,9 +12,9 @@ from mlkit.cli.options import AUTO, Rate
 from mlkit.cli.output import out
 
 if TYPE_CHECKING:
-    from mlkit.checkpoint import StopSignals
     from mlkit.progress import Progress, Report
     from mlkit.range_test import FindRate, Sweep
+    from mlkit.signals import StopSignals
 
 Probe = Callable[["Sweep", "Progress"], float]
 _probe: list[Probe] = []  # what `mlkit lr-find` does with the sweep of the trainer that it calls

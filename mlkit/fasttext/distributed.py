@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlkit.arrays import aligned_zeros
-from mlkit.checkpoint import Checkpoints, StopSignals
+from mlkit.checkpoint import Checkpoints
 from mlkit.cluster import Tasks
 from mlkit.cluster.data_parallel import Crew, Figures, Rounds
 from mlkit.cluster.parameter_exchange import Rows as ChangedRows
@@ -52,6 +52,7 @@ from mlkit.formats.input_shards import Part, input_parts
 from mlkit.formats.streams import open_text
 from mlkit.progress import Progress, Report
 from mlkit.range_test import FindRate
+from mlkit.signals import StopSignals
 from mlkit.threads import map_chunks, thread_count
 
 PIECE = 1 << 20  # ids at a time

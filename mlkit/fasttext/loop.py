@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlkit.arrays import aligned_zeros
-from mlkit.checkpoint import Checkpoints, StopSignals, load_checkpoint
+from mlkit.checkpoint import Checkpoints, load_checkpoint
 from mlkit.errors import MlkitError, UsageError
 from mlkit.fasttext import kernels_dictionary
 from mlkit.fasttext.dictionary import Corpus
@@ -23,6 +23,7 @@ from mlkit.fasttext.subwords import ngram_buckets
 from mlkit.formats.fasttext_bin import LABEL, LOSSES, WORD, Floats, Ints
 from mlkit.progress import Progress, Report, silent
 from mlkit.range_test import FindRate, Point, Sweep, piece_of
+from mlkit.signals import StopSignals
 from mlkit.threads import map_chunks
 from mlkit.word2vec.sampling import alias_table
 
@@ -267,7 +268,7 @@ class Loop:
         total = [0.0, 0.0]
         if self.job.resume:
             epoch, chunk, losses, total = self._resume()
-        with StopSignals() as stop:
+        with StopSignals(keyboard=self.job.checkpoint is not None) as stop:
             saves = Checkpoints(self.job.checkpoint, self.job.checkpoint_every, stop)
             while epoch < self.settings.epoch:
                 todo = self.chunks(epoch)

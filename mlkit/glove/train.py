@@ -18,12 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlkit.arrays import LINE, aligned_zeros
-from mlkit.checkpoint import Checkpoints, StopSignals, load_checkpoint
+from mlkit.checkpoint import Checkpoints, load_checkpoint
 from mlkit.errors import DataError, UsageError
 from mlkit.glove import kernels_train as kernels
 from mlkit.glove.records import BLOCK_SIDE, Records, Tiles, group_count, sort_into_tiles
 from mlkit.progress import Progress, Report, silent
 from mlkit.range_test import FindRate, Point, Sweep
+from mlkit.signals import StopSignals
 from mlkit.threads import map_chunks
 
 Matrix = NDArray[np.float32]

@@ -11,9 +11,9 @@ import importlib
 from typing import Any
 
 _WHERE = {
-    "Bleu": "bleu", "Ter": "ter", "Chrf": "chrf", "Score": "score", "Metric": "score", "check_segments": "score",
-    "signature_text": "score", "confidence": "statistics", "paired_bootstrap": "statistics",
-    "paired_randomization": "statistics", "Subwords": "subwords",
+    "Bleu": "bleu", "Ter": "ter", "Chrf": "chrf", "Score": "metric", "Metric": "metric", "check_segments": "metric",
+    "signature_text": "metric", "confidence": "significance", "paired_bootstrap": "significance",
+    "paired_randomization": "significance", "Subwords": "subwords",
 }  # fmt: skip
 
 __all__ = sorted(_WHERE)

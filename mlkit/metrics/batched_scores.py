@@ -12,12 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mlkit.metrics.bleu import brevity_penalty
-from mlkit.metrics.chrf import f_score
+from mlkit.metrics.formulas import LOG_ZERO, brevity_penalty, f_score
 
 Array = npt.NDArray[Any]
-
-_LOG_ZERO = -9999999999
 
 
 def bleu_scores(
@@ -61,7 +58,7 @@ def _logarithms(values: Array) -> list[float]:
     zero = values == 0
     logs = list(map(math.log, np.where(zero, 1, values).tolist()))
     for k in np.flatnonzero(zero).tolist():
-        logs[k] = _LOG_ZERO
+        logs[k] = LOG_ZERO
     return logs
 
 

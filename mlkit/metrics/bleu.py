@@ -8,6 +8,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from mlkit.errors import UsageError
+from mlkit.metrics.formulas import LOG_ZERO, brevity_penalty
 from mlkit.metrics.metric import (
     SACREBLEU_VERSION,
     OneCall,
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 SMOOTHING = ("exp", "floor", "add-k", "none")
 _DEFAULT_VALUE = {"floor": 0.1, "add-k": 1}
 # math.log(0) stands for this in all BLEU tools that follow mteval
-_LOG_ZERO = -9999999999
 
 # From so many characters on (of references and all systems) it pays to load the kernel that tokenizes as well.
 LINES_FROM = 700_000
@@ -260,15 +260,8 @@ class Bleu(OneCall):
         )
 
 
-def brevity_penalty(hypothesis_length: int, reference_length: int) -> float:
-    """Return exp(1 - reference/hypothesis) for a hypothesis that is too short, else 1."""
-    if hypothesis_length >= reference_length:
-        return 1.0
-    return math.exp(1 - reference_length / hypothesis_length) if hypothesis_length > 0 else 0.0
-
-
 def _log(value: float) -> float:
-    return math.log(value) if value != 0.0 else _LOG_ZERO
+    return math.log(value) if value != 0.0 else LOG_ZERO
 
 
 def _closest_length(length: int, references: Sequence[Tokens]) -> int:

@@ -8,6 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from mlkit.errors import UsageError
+from mlkit.metrics.formulas import f_score
 from mlkit.metrics.metric import (
     SACREBLEU_VERSION,
     OneCall,
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from mlkit.metrics.token_ids import Encoded
 
 _PUNCTUATION = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
-_EPSILON = 1e-16
 
 # Up to this many characters (of references and all systems) plain Python is done before numpy would have been
 # imported; from the second number on compiled counting pays for the loading of kernels.
@@ -213,35 +213,6 @@ class Chrf(OneCall):
         from mlkit.metrics.batched_scores import chrf_scores
 
         return chrf_scores(totals, self.beta, eps_smoothing=self.eps_smoothing)
-
-
-def f_score(row: Sequence[Any], beta: int, *, eps_smoothing: bool) -> Any:
-    """Return 100 F of one row of statistics; numpy's float32 numbers stay float32, as in sacreBLEU's resampling."""
-    factor = beta**2
-    value: Any = 0.0
-    precision: Any = 0.0
-    recall: Any = 0.0
-    present = 0
-    for at in range(0, len(row), 3):
-        hypothesis, reference, match = row[at : at + 3]
-        p = match / hypothesis if hypothesis > 0 else _EPSILON
-        r = match / reference if reference > 0 else _EPSILON
-        weighted = factor * p + r
-        value += ((1 + factor) * p * r / weighted) if weighted > 0 else _EPSILON
-        if hypothesis > 0 and reference > 0:
-            precision += p
-            recall += r
-            present += 1
-    if eps_smoothing:
-        return 100 * value / (len(row) // 3)
-    if present:
-        precision /= present
-        recall /= present
-    if precision + recall:
-        value = (1 + factor) * precision * recall
-        value /= factor * precision + recall
-        return 100 * value
-    return 0.0
 
 
 def _count(hypothesis: Sequence[str], reference: Sequence[str], orders: int) -> list[float]:

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlkit.errors import UsageError
-
 Array = NDArray[Any]  # float32 in training, float64 in gradient checks
 Random = Callable[[], np.random.Generator]  # the generator of this step, made when it is first asked for
 Initialiser = Callable[[np.random.Generator, tuple[int, ...]], NDArray[Any]]
-
-
-def unknown(message: str, name: str, choices: Iterable[str]) -> UsageError:
-    """Return the error for a name that is none of `choices`: with the nearest one, or all of them, as the hint."""
-    names = list(choices)
-    close = difflib.get_close_matches(name, names, n=1)
-    return UsageError(
-        message, hint=f"did you mean {close[0]!r}?" if close else f"there are {', '.join(names)}"
-    )
 
 
 @dataclass(frozen=True)

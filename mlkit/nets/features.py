@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from mlkit.errors import DataError
+from mlkit.errors import DataError, unknown
 from mlkit.formats.streams import Errors, PathLike, display_name, open_input, read_lines
 from mlkit.formats.table_files import Table
-from mlkit.nets.base import unknown
 from mlkit.nets.layers import Entrance, Rows
 from mlkit.tables.target import mean_and_spread
 

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from mlkit.nets.base import Array, Initialiser, unknown
+from mlkit.errors import unknown
+from mlkit.nets.base import Array, Initialiser
 
 
 def glorot_uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:

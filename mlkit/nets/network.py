@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from mlkit.errors import UsageError
+from mlkit.errors import UsageError, unknown
 from mlkit.nets.activations import ACTIVATIONS
-from mlkit.nets.base import Array, Layer, Random, Slot, unknown
+from mlkit.nets.base import Array, Layer, Random, Slot
 from mlkit.nets.initialisers import initialiser
 from mlkit.nets.layers import BatchNorm, Dense, Dropout, Entrance, LayerNorm, Residual, Rows
 from mlkit.nets.optimisers import Span

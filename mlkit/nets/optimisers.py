@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlkit.errors import UsageError
-from mlkit.nets.base import Array, unknown
+from mlkit.errors import UsageError, unknown
+from mlkit.nets.base import Array
 
 BLOCK = 1 << 13
 DEFAULT_RATES = {

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from mlkit.errors import UsageError
-from mlkit.nets.base import unknown
+from mlkit.errors import UsageError, unknown
 
 SCHEDULES = ("constant", "step", "exponential", "cosine", "one-cycle", "plateau")
 

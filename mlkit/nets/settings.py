@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlkit.errors import UsageError
-from mlkit.nets.base import unknown
+from mlkit.errors import UsageError, unknown
 from mlkit.nets.losses import CLASSIFICATION, REGRESSION
 from mlkit.nets.optimisers import DEFAULT_RATES, Rule
 from mlkit.nets.schedules import Schedule

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from mlkit.checkpoint import Checkpoints, StopSignals
+from mlkit.checkpoint import Checkpoints
 from mlkit.cluster import Engine, Tasks, counted_parts
 from mlkit.cluster.data_parallel import Crew, Figures, Floats, Rounds
 from mlkit.cluster.parameter_exchange import Rows, Weights, put
@@ -20,6 +20,7 @@ from mlkit.formats.input_shards import input_parts
 from mlkit.formats.streams import Errors
 from mlkit.progress import Progress, Report, silent
 from mlkit.range_test import FindRate, Point, Sweep
+from mlkit.signals import StopSignals
 from mlkit.threads import thread_count
 from mlkit.word2vec.block_order import Reading
 from mlkit.word2vec.sampling import sums_of_places

@@ -19,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlkit.arrays import LINE, aligned_zeros
-from mlkit.checkpoint import Checkpoints, StopSignals, load_checkpoint
+from mlkit.checkpoint import Checkpoints, load_checkpoint
 from mlkit.errors import DataError, MlkitError, UsageError
 from mlkit.progress import Progress, Report, silent
 from mlkit.range_test import Point, piece_of
+from mlkit.signals import StopSignals
 from mlkit.word2vec import kernels_train as kernels
 from mlkit.word2vec.block_order import Reading
 from mlkit.word2vec.sampling import HuffmanPaths, alias_table, huffman_paths, keep_thresholds, mean_places

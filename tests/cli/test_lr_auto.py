@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from mlkit.checkpoint import StopSignals
 from mlkit.cli.learning_rate import Choice
 from mlkit.errors import Stopped
 from mlkit.range_test import Sweep
+from mlkit.signals import StopSignals
 from tests.conftest import Run
 
 WORDS = ["sun", "ice", "rain", "wind", "tree", "leaf", "stone", "river"]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mlkit.checkpoint import Checkpoints, StopSignals
+from mlkit.checkpoint import Checkpoints
 from mlkit.errors import CheckpointError, DataError, Stopped, UsageError
 from mlkit.formats.cooccurrence import RECORD, Cooccurrences
 from mlkit.formats.vectors import save_vectors
@@ -24,6 +24,7 @@ from mlkit.glove.records import Records, records_of, sort_into_tiles
 from mlkit.glove.texts import looks_like_records, train_inputs
 from mlkit.glove.train import GloveVectors, Settings, train_glove
 from mlkit.progress import Report
+from mlkit.signals import StopSignals
 from tests.naive import glove as naive
 
 JIT = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")

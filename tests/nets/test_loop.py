@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlkit.checkpoint import Checkpoints, StopSignals, load_checkpoint
+from mlkit.checkpoint import Checkpoints, load_checkpoint
 from mlkit.errors import CheckpointError, DataError, MlkitError, Stopped, UsageError
 from mlkit.formats.table_files import Table, read_table
 from mlkit.nets import NetModel, NetSettings, Teacher, load_net, train_net
@@ -22,6 +22,7 @@ from mlkit.nets.report import evaluate_blocks, prediction_rows
 from mlkit.nets.schedules import Schedule
 from mlkit.nets.train import average_models, prepare
 from mlkit.range_test import Sweep
+from mlkit.signals import StopSignals
 from mlkit.tables.columns import Columns
 
 ROWS = 120

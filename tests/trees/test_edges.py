@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlkit.checkpoint import Checkpoints, StopSignals
+from mlkit.checkpoint import Checkpoints
 from mlkit.errors import CheckpointError, DataError, UsageError
 from mlkit.formats.table_files import Table, TableFormat, read_table
 from mlkit.nets import NetSettings, train_net
+from mlkit.signals import StopSignals
 from mlkit.stacking import StackSettings, train_stack
 from mlkit.tables.columns import Columns
 from mlkit.tables.target import mean_and_spread

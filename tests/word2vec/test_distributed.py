@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from mlkit.arrays import aligned_zeros
-from mlkit.checkpoint import Checkpoints, StopSignals
+from mlkit.checkpoint import Checkpoints
 from mlkit.cluster import Engine, Tasks, data_parallel, open_engine
 from mlkit.cluster.data_parallel import Crew, put_together
 from mlkit.cluster.parameter_exchange import Changes, Plan, Weights
@@ -21,6 +21,7 @@ from mlkit.cluster.tasks import Outcome, run_task
 from mlkit.errors import CheckpointError, DataError, Stopped, UsageError
 from mlkit.jit import jit_disabled
 from mlkit.progress import Report
+from mlkit.signals import StopSignals
 from mlkit.word2vec.distributed import train_texts_on
 from mlkit.word2vec.texts import Texts, Trained, train_texts
 from mlkit.word2vec.train import Settings

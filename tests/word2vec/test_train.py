@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlkit.checkpoint import Checkpoints, StopSignals
+from mlkit.checkpoint import Checkpoints
 from mlkit.errors import CheckpointError, DataError, MlkitError, Stopped, UsageError
 from mlkit.formats.vectors import save_vectors
 from mlkit.jit import jit_disabled
 from mlkit.progress import Report
+from mlkit.signals import StopSignals
 from mlkit.word2vec import train as word2vec
 from mlkit.word2vec.texts import Texts, train_texts
 from mlkit.word2vec.train import HeldOut, Settings, WordVectors, train

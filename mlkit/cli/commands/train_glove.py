@@ -114,12 +114,13 @@ def train_glove(
       mlkit cooccur corpus.txt -o cooc.bin
       mlkit train-glove cooc.bin -o vectors.txt --dim 100 --epochs 15
     """
-    from mlkit.checkpoint import Checkpoints, StopSignals
+    from mlkit.checkpoint import Checkpoints
     from mlkit.cli.learning_rate import Choice
     from mlkit.errors import UsageError
     from mlkit.formats.streams import refuse_same_file
     from mlkit.glove.texts import Counting, train_inputs
     from mlkit.glove.train import Settings
+    from mlkit.signals import StopSignals
     from mlkit.threads import thread_count
 
     if resume and checkpoint is None:
@@ -132,7 +133,7 @@ def train_glove(
         **choice.settings,
     )  # fmt: skip
     counting = Counting(window, symmetric, distance_weighting, min_count, max_vocab, lower, errors.value)
-    with StopSignals() as stop, out.progress("Training") as progress:
+    with StopSignals(keyboard=checkpoint is not None) as stop, out.progress("Training") as progress:
         trained = train_inputs(
             input, settings, counting=counting, vocabulary=vocab, initial=init, threads=thread_count(threads),
             memory=options.size(memory) if memory else None, tmp_dir=tmp_dir,

@@ -159,10 +159,11 @@ def train_w2v(
       mlkit train-w2v corpus.txt -o vectors.txt --dim 50 --min-count 1
       mlkit train-w2v corpus.txt -o vectors.bin --model cbow --loss hs --threads 2
     """
-    from mlkit.checkpoint import Checkpoints, StopSignals
+    from mlkit.checkpoint import Checkpoints
     from mlkit.cli.learning_rate import Choice
     from mlkit.errors import UsageError
     from mlkit.formats.streams import refuse_same_file
+    from mlkit.signals import StopSignals
     from mlkit.word2vec.texts import Texts, train_texts
     from mlkit.word2vec.train import Settings
 
@@ -189,7 +190,7 @@ def train_w2v(
         errors=errors.value, memory=options.size(memory) if memory else None, tmp_dir=tmp_dir, init=init,
         valid=valid, valid_every=valid_every, patience=patience,
     )  # fmt: skip
-    with StopSignals() as stop, out.progress("Training") as progress:
+    with StopSignals(keyboard=checkpoint is not None) as stop, out.progress("Training") as progress:
         job: dict[str, Any] = {
             "checkpoints": Checkpoints(checkpoint, checkpoint_every, stop), "resume": resume,
             "find_rate": choice.finder(progress, stop), "progress": progress,

@@ -16,7 +16,7 @@ app = App(help="Compile every kernel ahead of time.")
 def warm(
     rooms: Annotated[
         list[str] | None,
-        typer.Argument(help="Rooms such as formats, ngram, bpe, embeddings.", show_default="all"),
+        typer.Argument(help="Rooms such as formats, ngram, bpe, word2vec.", show_default="all"),
     ] = None,
 ) -> None:
     """Compile every kernel ahead of time.

@@ -117,10 +117,11 @@ def _train(values: dict[str, Any], **more: Any) -> None:
     """Train, write the model, draw the curve."""
     from dataclasses import replace
 
-    from mlkit.checkpoint import Checkpoints, StopSignals
+    from mlkit.checkpoint import Checkpoints
     from mlkit.errors import UsageError
     from mlkit.formats.streams import refuse_same_file
     from mlkit.nets import load_net, train_net
+    from mlkit.signals import StopSignals
 
     v = values
     if v["resume"] and v["checkpoint"] is None:
@@ -135,7 +136,7 @@ def _train(values: dict[str, Any], **more: Any) -> None:
         more["valid"] = n.read(v["valid"], v)[0]
     if v["init"] is not None:
         more["before"] = load_net(v["init"])
-    with out.progress("Training") as report, StopSignals() as stop:
+    with out.progress("Training") as report, StopSignals(keyboard=v["checkpoint"] is not None) as stop:
         checkpoints = Checkpoints(v["checkpoint"], v["checkpoint_every"], stop)
         model, history = train_net(
             data, roles, settings, checkpoints=checkpoints, resume=v["resume"], find_rate=choice.finder(report, stop),

@@ -181,10 +181,11 @@ def train(
       mlkit boost train train.csv --target price -o price.model
     """
     values = dict(locals())
-    from mlkit.checkpoint import Checkpoints, StopSignals
+    from mlkit.checkpoint import Checkpoints
     from mlkit.errors import UsageError
     from mlkit.formats.streams import refuse_same_file
     from mlkit.formats.table_files import read_table
+    from mlkit.signals import StopSignals
     from mlkit.threads import thread_count
     from mlkit.trees import load_trees
 
@@ -193,7 +194,7 @@ def train(
         raise UsageError("--resume needs --checkpoint FILE")
     form = t.table_format(delimiter, header, na, errors)
     count = thread_count(threads)
-    with out.progress("Training") as report, StopSignals() as stop:
+    with out.progress("Training") as report, StopSignals(keyboard=checkpoint is not None) as stop:
         more: dict[str, Any] = {"progress": report, "remark": out.warn, "threads": count, "keep": False}
         fit = _trainer(values | {"stop": stop}, valid_part=valid_part, **more)
         extra: dict[str, Any] = {
