@@ -35,6 +35,7 @@ ROOM_DOORS = {
     "fasttext": {"corpus", "vectors", "word2vec", "cluster", "tables"},
     "ngram": {"corpus", "cluster"},
     "bpe": {"cluster"},
+    "clustering": {"tables", "plots"},
 }
 HEAVY = ("numpy", "numba", "llvmlite", "tokenizers", "polars", "yaml", "rich", "scipy", "matplotlib")
 

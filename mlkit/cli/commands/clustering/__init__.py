@@ -1,0 +1,1 @@
+"""`mlkit kmeans` and `mlkit gmm`."""

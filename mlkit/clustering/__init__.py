@@ -1,0 +1,1 @@
+"""Clusters and mixtures: k-means, Gaussian mixtures, and measures of how good a clustering is."""
