@@ -5,7 +5,7 @@ _mlkit() {
     for ((i = 1; i < COMP_CWORD; i++)); do
         candidate=${path:+$path }${COMP_WORDS[i]}
         case $candidate in
-            'bag'|'batch'|'bleu'|'boost'|'bpe'|'chrf'|'completion'|'cooccur'|'demo'|'fasttext'|'impute'|'lr-find'|'net'|'ngram'|'resample'|'reweight'|'score'|'stack'|'table'|'ter'|'train-glove'|'train-w2v'|'vectors'|'vocab'|'warm'|'bag calibrate'|'bag cv'|'bag eval'|'bag export'|'bag importance'|'bag inspect'|'bag predict'|'bag train'|'batch bpe'|'batch cooccur'|'batch ngram'|'batch vocab'|'batch bpe count'|'batch cooccur count'|'batch ngram count'|'batch vocab count'|'boost calibrate'|'boost cv'|'boost eval'|'boost export'|'boost importance'|'boost inspect'|'boost predict'|'boost train'|'bpe convert'|'bpe count'|'bpe decode'|'bpe encode'|'bpe inspect'|'bpe learn'|'bpe merge'|'bpe vocab'|'cooccur count'|'cooccur merge'|'fasttext analogies'|'fasttext cbow'|'fasttext convert'|'fasttext dump'|'fasttext nn'|'fasttext predict'|'fasttext predict-prob'|'fasttext print-ngrams'|'fasttext print-sentence-vectors'|'fasttext print-word-vectors'|'fasttext quantize'|'fasttext skipgram'|'fasttext supervised'|'fasttext test'|'fasttext test-label'|'net average'|'net cv'|'net distill'|'net eval'|'net predict'|'net train'|'ngram convert'|'ngram count'|'ngram generate'|'ngram info'|'ngram merge'|'ngram mix'|'ngram perplexity'|'ngram prune'|'ngram score'|'ngram train'|'resample over'|'resample split'|'resample under'|'reweight covariate'|'reweight label'|'stack cv'|'stack eval'|'stack predict'|'stack train'|'table info'|'vectors analogy'|'vectors convert'|'vectors eval'|'vectors info'|'vectors nn'|'vectors plot'|'vocab count'|'vocab merge') path=$candidate ;;
+            'bag'|'batch'|'bleu'|'boost'|'bpe'|'chrf'|'completion'|'cooccur'|'demo'|'fasttext'|'impute'|'kmeans'|'lr-find'|'net'|'ngram'|'resample'|'reweight'|'score'|'stack'|'table'|'ter'|'train-glove'|'train-w2v'|'vectors'|'vocab'|'warm'|'bag calibrate'|'bag cv'|'bag eval'|'bag export'|'bag importance'|'bag inspect'|'bag predict'|'bag train'|'batch bpe'|'batch cooccur'|'batch ngram'|'batch vocab'|'batch bpe count'|'batch cooccur count'|'batch ngram count'|'batch vocab count'|'boost calibrate'|'boost cv'|'boost eval'|'boost export'|'boost importance'|'boost inspect'|'boost predict'|'boost train'|'bpe convert'|'bpe count'|'bpe decode'|'bpe encode'|'bpe inspect'|'bpe learn'|'bpe merge'|'bpe vocab'|'cooccur count'|'cooccur merge'|'fasttext analogies'|'fasttext cbow'|'fasttext convert'|'fasttext dump'|'fasttext nn'|'fasttext predict'|'fasttext predict-prob'|'fasttext print-ngrams'|'fasttext print-sentence-vectors'|'fasttext print-word-vectors'|'fasttext quantize'|'fasttext skipgram'|'fasttext supervised'|'fasttext test'|'fasttext test-label'|'kmeans assign'|'kmeans eval'|'kmeans sweep'|'kmeans train'|'net average'|'net cv'|'net distill'|'net eval'|'net predict'|'net train'|'ngram convert'|'ngram count'|'ngram generate'|'ngram info'|'ngram merge'|'ngram mix'|'ngram perplexity'|'ngram prune'|'ngram score'|'ngram train'|'resample over'|'resample split'|'resample under'|'reweight covariate'|'reweight label'|'stack cv'|'stack eval'|'stack predict'|'stack train'|'table info'|'vectors analogy'|'vectors convert'|'vectors eval'|'vectors info'|'vectors nn'|'vectors plot'|'vocab count'|'vocab merge') path=$candidate ;;
         esac
     done
     case "${path:+$path }$previous" in
@@ -52,6 +52,10 @@ _mlkit() {
         'cooccur count --errors') words='strict replace skip' ;;
         'cooccur merge --format') words='mlkit glove' ;;
         'impute --errors') words='strict replace skip' ;;
+        'kmeans assign --errors') words='strict replace skip' ;;
+        'kmeans eval --errors') words='strict replace skip' ;;
+        'kmeans sweep --errors') words='strict replace skip' ;;
+        'kmeans train --errors') words='strict replace skip' ;;
         'lr-find --schedule') words='exponential linear' ;;
         'net cv --errors') words='strict replace skip' ;;
         'net distill --errors') words='strict replace skip' ;;
@@ -109,7 +113,7 @@ _mlkit() {
         'vocab merge --format') words='tsv word2vec' ;;
     esac
     if [[ -z $words ]]; then case "$path" in
-        '') words='--help --version -h bag batch bleu boost bpe chrf completion cooccur demo fasttext impute lr-find net ngram resample reweight score stack table ter train-glove train-w2v vectors vocab warm' ;;
+        '') words='--help --version -h bag batch bleu boost bpe chrf completion cooccur demo fasttext impute kmeans lr-find net ngram resample reweight score stack table ter train-glove train-w2v vectors vocab warm' ;;
         'bag') words='--help -h calibrate cv eval export importance inspect predict train' ;;
         'bag calibrate') words='--config --debug --delimiter --errors --header --help --method --na --no-header --output --print-config --quiet --target --threads --verbose --weight -o -q -t -v' ;;
         'bag cv') words='--base --bins --bootstrap --categorical --class-weight --cluster --config --debug --delimiter --errors --extra --features --folds --group --header --help --id --ignore --json --l2 --max-depth --min-leaf --min-split --na --no-bootstrap --no-header --print-config --processes --quiet --rounds --rows --seed --shuffled --stratified --target --task --threads --verbose --vote --weight -k -n -q -t -v' ;;
@@ -170,6 +174,11 @@ _mlkit() {
         'fasttext test') words='--config --debug --help --json --label --print-config --quiet --verbose -q -v' ;;
         'fasttext test-label') words='--config --confusion --debug --help --json --label --print-config --quiet --verbose -q -v' ;;
         'impute') words='--columns --config --debug --delimiter --errors --from --header --help --indicators --na --no-header --output --print-config --quiet --strategy --value --verbose -h -o -q -s -v' ;;
+        'kmeans') words='--help -h assign eval sweep train' ;;
+        'kmeans assign') words='--config --debug --delimiter --distance --errors --header --help --na --no-header --output --print-config --quiet --threads --verbose -o -q -t -v' ;;
+        'kmeans eval') words='--config --debug --delimiter --errors --header --help --json --labels --na --no-header --print-config --quiet --sample --seed --threads --verbose --weight -q -t -v' ;;
+        'kmeans sweep') words='--clusters --config --cosine --debug --delimiter --errors --header --help --id --ignore --init --json --kind --max-iterations --na --no-header --plot --print-config --quiet --runs --sample --scale --seed --threads --tol --verbose --weight -k -q -t -v' ;;
+        'kmeans train') words='--algorithm --batch --clusters --config --cosine --debug --delimiter --errors --header --help --id --ignore --init --json --kind --max-iterations --na --no-header --output --print-config --quiet --runs --scale --seed --threads --tol --verbose --weight -k -o -q -t -v' ;;
         'lr-find') words='--beta --command --config --curve --debug --diverge --end --help --json --pattern --plot --print --print-config --quiet --repeats --schedule --start --steps --verbose -h -q -v' ;;
         'net') words='--help -h average cv distill eval predict train' ;;
         'net average') words='--config --debug --help --output --print-config --quiet --verbose -o -q -v' ;;

@@ -90,7 +90,9 @@ def points_of(model: KMeansModel, table: Table) -> Reals:
     return unit_vectors([], points, table.path).astype(np.float64) if model.cosine else points
 
 
-def vector_points(path: str, cosine: bool, errors: Errors = "strict") -> tuple[list[str], NDArray[np.float32]]:
+def vector_points(
+    path: str, cosine: bool, errors: Errors = "strict"
+) -> tuple[list[str], NDArray[np.float32]]:
     """Return words and points of a vector file: at length 1 with `cosine`, else as they are."""
     words, matrix = load_vectors(path, errors=errors)
     if not len(words):

@@ -16,7 +16,7 @@ from mlkit.clustering.model import KIND, KMeansModel, load_kmeans
 from mlkit.clustering.quality import against_labels, geometry, silhouette
 from mlkit.clustering.rows import Labels, Matrix, Reals, Rows
 from mlkit.errors import DataError, UsageError
-from mlkit.formats.model import kind_of
+from mlkit.formats.model_file import kind_of
 from mlkit.formats.streams import Errors
 from mlkit.formats.table_files import Table, TableFormat, read_table
 from mlkit.plots import Figure, Series
@@ -48,7 +48,9 @@ def read_input(
     """Read a table or word vectors; options of tables are refused for vectors."""
     if kind_of_input(path, kind) == "vectors":
         if left_out or weight is not None or scale:
-            raise UsageError("--ignore, --id, --weight and --scale are for tables; this input holds word vectors")
+            raise UsageError(
+                "--ignore, --id, --weight and --scale are for tables; this input holds word vectors"
+            )
         words, points = vector_points(path, cosine, errors)
         return Data(points, path, words=words)
     table = read_table(path, form)
@@ -107,7 +109,9 @@ def read_centres(path: str, data: Data) -> Reals:
         _, found = vector_points(path, False)
         centres = found.astype(np.float64)
     if centres.shape[1] != data.points.shape[1]:
-        raise DataError(f"centres of {centres.shape[1]} numbers for rows of {data.points.shape[1]}", path=path)
+        raise DataError(
+            f"centres of {centres.shape[1]} numbers for rows of {data.points.shape[1]}", path=path
+        )
     return centres
 
 

@@ -42,7 +42,9 @@ class Space:
             missing = np.isnan(values)
             if missing.any():
                 fault = table.fault("the value is missing", name, int(np.argmax(missing)))
-                fault.hint = "'mlkit impute' fills missing values or deletes their rows; --ignore leaves columns out"
+                fault.hint = (
+                    "'mlkit impute' fills missing values or deletes their rows; --ignore leaves columns out"
+                )
                 raise fault
             found[:, place] = (values - self.means[place]) / self.spreads[place]
             table.forget(name)

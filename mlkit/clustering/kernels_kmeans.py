@@ -62,7 +62,9 @@ def _check_bounds(rows, centres, labels, upper, lower, shift, largest, second, m
     return count
 
 
-@kernel("i8(const f4[:,:], const f8[:,:], const i4[:], f4[:], f4[:], const f4[:], f4, f4, i8, const f4[:], i4[:])")
+@kernel(
+    "i8(const f4[:,:], const f8[:,:], const i4[:], f4[:], f4[:], const f4[:], f4, f4, i8, const f4[:], i4[:])"
+)
 def check_bounds(rows, centres, labels, upper, lower, shift, largest, second, mover, gap, picks):
     """Move the bounds of rows after the centres have moved; collect the rows whose label may have changed.
 
@@ -73,7 +75,9 @@ def check_bounds(rows, centres, labels, upper, lower, shift, largest, second, mo
     return _check_bounds(rows, centres, labels, upper, lower, shift, largest, second, mover, gap, picks)
 
 
-@kernel("i8(const f8[:,:], const f8[:,:], const i4[:], f4[:], f4[:], const f4[:], f4, f4, i8, const f4[:], i4[:])")
+@kernel(
+    "i8(const f8[:,:], const f8[:,:], const i4[:], f4[:], f4[:], const f4[:], f4, f4, i8, const f4[:], i4[:])"
+)
 def check_bounds_double(rows, centres, labels, upper, lower, shift, largest, second, mover, gap, picks):
     """Do what `check_bounds` does, for rows in float64."""
     return _check_bounds(rows, centres, labels, upper, lower, shift, largest, second, mover, gap, picks)
@@ -131,7 +135,23 @@ def _nearest_exactly(row, centres, scores, reach):
 
 
 @inline
-def _settle(rows, picks, scores, offsets, longest, bias, epsilon, centres, square, weights, labels, upper, lower, sums, mass):
+def _settle(
+    rows,
+    picks,
+    scores,
+    offsets,
+    longest,
+    bias,
+    epsilon,
+    centres,
+    square,
+    weights,
+    labels,
+    upper,
+    lower,
+    sums,
+    mass,
+):
     changed = 0
     for p in range(picks.size):
         i = picks[p]
@@ -169,7 +189,23 @@ def _settle(rows, picks, scores, offsets, longest, bias, epsilon, centres, squar
     "i8(const f4[:,:], const i4[:], f4[:,:], const f4[:], f8, f8, f8, const f8[:,:], const f4[:], const f8[:], "
     "i4[:], f4[:], f4[:], f8[:,:], f8[:])"
 )
-def settle(rows, picks, scores, offsets, longest, bias, epsilon, centres, square, weights, labels, upper, lower, sums, mass):
+def settle(
+    rows,
+    picks,
+    scores,
+    offsets,
+    longest,
+    bias,
+    epsilon,
+    centres,
+    square,
+    weights,
+    labels,
+    upper,
+    lower,
+    sums,
+    mass,
+):
     """Give some rows of a chunk the label of the nearest centre; return how many labels changed.
 
     scores [picks, k]: -2 times the products of rows and centres (less the origin); offsets: the centres' squared
@@ -179,7 +215,21 @@ def settle(rows, picks, scores, offsets, longest, bias, epsilon, centres, square
     mass [k]: what the changes add to and take from the clusters (weights: empty, or of every row).
     """
     return _settle(
-        rows, picks, scores, offsets, longest, bias, epsilon, centres, square, weights, labels, upper, lower, sums, mass
+        rows,
+        picks,
+        scores,
+        offsets,
+        longest,
+        bias,
+        epsilon,
+        centres,
+        square,
+        weights,
+        labels,
+        upper,
+        lower,
+        sums,
+        mass,
     )
 
 
@@ -188,11 +238,39 @@ def settle(rows, picks, scores, offsets, longest, bias, epsilon, centres, square
     "i4[:], f4[:], f4[:], f8[:,:], f8[:])"
 )
 def settle_double(
-    rows, picks, scores, offsets, longest, bias, epsilon, centres, square, weights, labels, upper, lower, sums, mass
+    rows,
+    picks,
+    scores,
+    offsets,
+    longest,
+    bias,
+    epsilon,
+    centres,
+    square,
+    weights,
+    labels,
+    upper,
+    lower,
+    sums,
+    mass,
 ):
     """Do what `settle` does, for rows in float64."""
     return _settle(
-        rows, picks, scores, offsets, longest, bias, epsilon, centres, square, weights, labels, upper, lower, sums, mass
+        rows,
+        picks,
+        scores,
+        offsets,
+        longest,
+        bias,
+        epsilon,
+        centres,
+        square,
+        weights,
+        labels,
+        upper,
+        lower,
+        sums,
+        mass,
     )
 
 
@@ -234,7 +312,9 @@ def seed_check(closest, nearest, reach, weights, picks, count):
 
 
 @inline
-def _seed_step(rows, picks, scores, points, offsets, epsilon, square, weights, number, closest, nearest, potentials):
+def _seed_step(
+    rows, picks, scores, points, offsets, epsilon, square, weights, number, closest, nearest, potentials
+):
     for p in range(picks.size):
         i = picks[p]
         length = np.float64(square[i])
@@ -256,13 +336,17 @@ def _seed_step(rows, picks, scores, points, offsets, epsilon, square, weights, n
     "void(const f4[:,:], const i4[:], const f4[:,:], const f8[:,:], const f8[:], f8, const f4[:], const f8[:], i8, "
     "f4[:], i4[:], f8[:])"
 )
-def seed_step(rows, picks, scores, points, offsets, epsilon, square, weights, number, closest, nearest, potentials):
+def seed_step(
+    rows, picks, scores, points, offsets, epsilon, square, weights, number, closest, nearest, potentials
+):
     """Bring `closest` and `nearest` up to date with centre `number`, the first of `points` (unless -1), for `picks`.
 
     The other points are candidates: potentials[c] gets the sum of weight * squared distance to the nearest centre
     if c were one.
     """
-    _seed_step(rows, picks, scores, points, offsets, epsilon, square, weights, number, closest, nearest, potentials)
+    _seed_step(
+        rows, picks, scores, points, offsets, epsilon, square, weights, number, closest, nearest, potentials
+    )
 
 
 @kernel(
@@ -273,4 +357,6 @@ def seed_step_double(
     rows, picks, scores, points, offsets, epsilon, square, weights, number, closest, nearest, potentials
 ):
     """Do what `seed_step` does, for rows in float64."""
-    _seed_step(rows, picks, scores, points, offsets, epsilon, square, weights, number, closest, nearest, potentials)
+    _seed_step(
+        rows, picks, scores, points, offsets, epsilon, square, weights, number, closest, nearest, potentials
+    )

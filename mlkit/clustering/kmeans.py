@@ -234,7 +234,14 @@ class Nearest:
         self.kernel = kernels.settle_double if rows.double else kernels.settle
 
     def settle(
-        self, part: slice, picks: Labels, labels: Labels, upper: Singles, lower: Singles, sums: Reals, mass: Reals
+        self,
+        part: slice,
+        picks: Labels,
+        labels: Labels,
+        upper: Singles,
+        lower: Singles,
+        sums: Reals,
+        mass: Reals,
     ) -> int:
         """Label the rows `picks` of a chunk; see the kernel `settle`."""
         rows = self.rows
@@ -294,7 +301,8 @@ def half_gaps(centres: Reals) -> Singles:
     squared -= 1e-15 * (centres.shape[1] + 8) * (lengths[:, None] + lengths[None, :])
     np.fill_diagonal(squared, np.inf)
     half = 0.5 * np.sqrt(np.maximum(squared.min(axis=1), 0.0))
-    return np.nextafter(half.astype(np.float32), np.float32(-np.inf))
+    found: Singles = np.nextafter(half.astype(np.float32), np.float32(-np.inf))
+    return found
 
 
 def unit_rows(matrix: Reals) -> Reals:

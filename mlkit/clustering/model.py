@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mlkit.clustering.inputs import Reals, Space, space_of
 from mlkit.errors import DataError, ModelError
-from mlkit.formats.model import load_model, save_model
+from mlkit.formats.model_file import load_model, save_model
 from mlkit.formats.streams import PathLike
 
 KIND = "kmeans"

@@ -22,16 +22,23 @@ Clusters = Annotated[int, typer.Option("--clusters", "-k", min=1, metavar="N", h
 Start = Annotated[
     str,
     typer.Option(
-        "--init", metavar="HOW|FILE", help="++ (k-means++), random rows, or a file of centres: a model, table or vectors."
+        "--init",
+        metavar="HOW|FILE",
+        help="++ (k-means++), random rows, or a file of centres: a model, table or vectors.",
     ),
 ]
 Rounds = Annotated[int, typer.Option("--max-iterations", min=1, metavar="N", help="Rounds at most.")]
 Algorithm = Annotated[
-    str, typer.Option("--algorithm", metavar="NAME", help="hamerly (bounds) or lloyd; the result is the same.")
+    str,
+    typer.Option("--algorithm", metavar="NAME", help="hamerly (bounds) or lloyd; the result is the same."),
 ]
 Cosine = Annotated[bool, typer.Option("--cosine", help="Rows and centres of length 1: spherical k-means.")]
 Batch = Annotated[
-    int | None, typer.Option("--batch", min=1, metavar="N", help="Mini-batches of N rows: faster, less exact.")
+    int | None,
+    typer.Option("--batch", min=1, metavar="N", help="Mini-batches of N rows: faster, less exact."),
+]
+Labels = Annotated[
+    str | None, typer.Option("--labels", metavar="NAME", help="Column of labels to compare with.")
 ]
 Output = Annotated[
     str,
@@ -51,9 +58,9 @@ def train(
     na: t.Missing = None, errors: options.Errors = options.TextErrors.strict, threads: options.Threads = None,
     seed: options.Seed = 1, json: options.Json = False,
 ) -> None:  # fmt: skip
-    """Find clusters; 'mlkit kmeans TABLE' is short for 'mlkit kmeans train TABLE'.
+    """Find clusters.
 
-    Of a table the columns of numbers are used. A name that ends in .tsv, .csv or .txt gets the assignments instead
+    'mlkit kmeans TABLE' is short for 'mlkit kmeans train TABLE'. Of a table the columns of numbers are used. A name that ends in .tsv, .csv or .txt gets the assignments instead
     of the model: the table with a column 'cluster', or 'word cluster distance' lines of word vectors.
 
     \b
@@ -91,7 +98,9 @@ def train(
             stream.write(with_columns(data.table, columns, separator_of(form, output), header=True))
     else:
         with open_output(output) as stream:
-            for block in vector_lines(data.words, found.labels, shown_distances(found.distances, cosine=cosine)):
+            for block in vector_lines(
+                data.words, found.labels, shown_distances(found.distances, cosine=cosine)
+            ):
                 stream.write(block)
     _tell(model, found)
     if json:
@@ -116,7 +125,9 @@ def _tell(model: KMeansModel, found: KMeansResult) -> None:
     if found.moved:
         out.words(f"{found.moved} empty clusters took the rows farthest from their centres")
     if found.used < len(sizes):
-        out.warn(f"only {found.used} of {len(sizes)} clusters have rows: there are fewer distinct rows than clusters")
+        out.warn(
+            f"only {found.used} of {len(sizes)} clusters have rows: there are fewer distinct rows than clusters"
+        )
 
 
 @app.command()
@@ -126,9 +137,9 @@ def assign(
     delimiter: t.Delimiter = None, header: t.Header = None, na: t.Missing = None,
     errors: options.Errors = options.TextErrors.strict, threads: options.Threads = None,
 ) -> None:  # fmt: skip
-    """Add the cluster to every row of a table, in order; word vectors give lines 'word cluster distance'.
+    """Add the cluster to every row of a table, in order.
 
-    Clusters are numbered from 0. Tables are read and written a part at a time. The distance is Euclidean, of
+    Of word vectors come lines 'word cluster distance'. Clusters are numbered from 0. Tables are read and written a part at a time. The distance is Euclidean, of
     scaled columns if the model scales them; with --cosine it is 1 - cosine.
 
     \b
@@ -157,13 +168,14 @@ def assign(
 @app.command("eval")
 def evaluate(
     model: t.ModelArgument, input: c.Input = "-",
-    labels: Annotated[str | None, typer.Option("--labels", metavar="NAME", help="Column of labels to compare with.")] = None,
+    labels: Labels = None,
     sample: c.SampleRows = 10000, weight: t.Weight = None, delimiter: t.Delimiter = None, header: t.Header = None,
     na: t.Missing = None, errors: options.Errors = options.TextErrors.strict, threads: options.Threads = None,
     seed: options.Seed = 1, json: options.Json = False,
 ) -> None:  # fmt: skip
-    """Measure clusters: inertia, silhouette, Calinski-Harabasz, Davies-Bouldin; against labels ARI, NMI and more.
+    """Measure clusters, also against labels.
 
+    Silhouette, Calinski-Harabasz, Davies-Bouldin; against labels ARI, NMI, purity, homogeneity and completeness.
     inertia: the sum of squared distances to the centres; share: that of the total to the mean of all rows.
     The silhouette is taken of --sample rows. NMI is by the arithmetic mean of both entropies.
 
@@ -193,7 +205,9 @@ def sweep(
     errors: options.Errors = options.TextErrors.strict, threads: options.Threads = None, seed: options.Seed = 1,
     json: options.Json = False,
 ) -> None:  # fmt: skip
-    """Try several numbers of clusters: inertia, its share and the silhouette of each.
+    """Try several numbers of clusters.
+
+    Prints inertia, its share of the total and the silhouette of each.
 
     \b
     Example:

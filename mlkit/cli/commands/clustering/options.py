@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 TEXT_SUFFIXES = (".tsv", ".csv", ".tab", ".txt")
 
 Tolerance = Annotated[
-    float, typer.Option("--tol", metavar="X", help="Stop when the steps of centres are below this part of the spread.")
+    float,
+    typer.Option(
+        "--tol", metavar="X", help="Stop when the steps of centres are below this part of the spread."
+    ),
 ]
 Scale = Annotated[bool, typer.Option("--scale", help="Give every column mean 0 and spread 1 first.")]
 Input = Annotated[
