@@ -60,8 +60,9 @@ def train(
 ) -> None:  # fmt: skip
     """Find clusters.
 
-    'mlkit kmeans TABLE' is short for 'mlkit kmeans train TABLE'. Of a table the columns of numbers are used. A name that ends in .tsv, .csv or .txt gets the assignments instead
-    of the model: the table with a column 'cluster', or 'word cluster distance' lines of word vectors.
+    'mlkit kmeans TABLE' is short for 'mlkit kmeans train TABLE'. Of a table the columns of numbers are used. A name
+    that ends in .tsv, .csv or .txt gets the assignments instead of the model: the table with a column 'cluster', or
+    'word cluster distance' lines of word vectors.
 
     \b
     Examples:
@@ -139,8 +140,8 @@ def assign(
 ) -> None:  # fmt: skip
     """Add the cluster to every row of a table, in order.
 
-    Of word vectors come lines 'word cluster distance'. Clusters are numbered from 0. Tables are read and written a part at a time. The distance is Euclidean, of
-    scaled columns if the model scales them; with --cosine it is 1 - cosine.
+    Of word vectors come lines 'word cluster distance'. Clusters are numbered from 0. Tables are read and written a
+    part at a time. The distance is Euclidean, of scaled columns if the model scales them; with --cosine 1 - cosine.
 
     \b
     Example:
