@@ -174,6 +174,12 @@ def test_nothing_is_pickled_and_rooms_do_not_print() -> None:
     assert not faults
 
 
+def test_options_can_be_followed() -> None:
+    """A command passes its options on by name: no snapshot of its locals that grep and the type checker cannot see."""
+    sources = sorted((PACKAGE / "cli").rglob("*.py"))
+    assert [str(path) for path in sources if "locals()" in path.read_text()] == []
+
+
 def test_files_are_small() -> None:
     large = {str(path.relative_to(PACKAGE)): path.read_text().count("\n") for path in SOURCES}
     assert {name: lines for name, lines in large.items() if lines > 600} == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -171,3 +172,27 @@ Resume = Annotated[
     bool,
     typer.Option("--resume", rich_help_panel=RUN, help="Continue from --checkpoint.", show_default=False),
 ]
+
+
+@dataclass(frozen=True)
+class CheckpointOptions:
+    """Whether and how often a trainer saves its state, and whether it goes on from one."""
+
+    checkpoint: Checkpoint = None
+    checkpoint_every: CheckpointEvery = 60.0
+    resume: Resume = False
+
+    def check(self) -> None:
+        """Raise `UsageError` for --resume without a checkpoint."""
+        from mlkit.errors import UsageError
+
+        if self.resume and self.checkpoint is None:
+            raise UsageError("--resume needs --checkpoint FILE")
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """The workers that share a job."""
+
+    cluster: Cluster = None
+    processes: Processes = None

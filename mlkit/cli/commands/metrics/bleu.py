@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlkit.cli.commands.metrics.options import Evaluation, MetricCommand, with_shared_options
+from mlkit.cli.commands.metrics.options import Evaluation, MetricCommand
+from mlkit.cli.option_groups import spread
 from mlkit.cli.registry import App
 
 if TYPE_CHECKING:
@@ -51,9 +52,9 @@ Force = Annotated[bool, typer.Option("--force", help="Do not warn about text tha
 
 
 @app.command(cls=MetricCommand)
-@with_shared_options
+@spread
 def bleu(
-    chosen: Evaluation,
+    *,
     tokenize: Tokenize = "13a",
     tokenizer_model: TokenizerModel = None,
     smooth_method: SmoothMethod = Smoothing.exp,
@@ -62,6 +63,7 @@ def bleu(
     max_order: MaxOrder = 4,
     effective_order: EffectiveOrder = False,
     force: Force = False,
+    chosen: Evaluation,
 ) -> None:
     """Score translations with BLEU.
 

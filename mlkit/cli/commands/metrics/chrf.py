@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from mlkit.cli.commands.metrics.options import SPELLINGS, Evaluation, MetricCommand, with_shared_options
+from mlkit.cli.commands.metrics.options import SPELLINGS, Evaluation, MetricCommand
+from mlkit.cli.option_groups import spread
 from mlkit.cli.registry import App
 
 app = App(help="Score translations with chrF or chrF++.")
@@ -26,9 +27,9 @@ class ChrfCommand(MetricCommand):
 
 
 @app.command(cls=ChrfCommand)
-@with_shared_options
+@spread
 def chrf(
-    chosen: Evaluation,
+    *,
     char_order: Annotated[int, typer.Option(min=0, metavar="N", help="Longest character n-grams.")] = 6,
     word_order: Annotated[
         int, typer.Option(min=0, metavar="N", help="Longest word n-grams; 2 is chrF++.")
@@ -39,6 +40,7 @@ def chrf(
     eps_smoothing: Annotated[
         bool, typer.Option("--eps-smoothing", help="Average F scores as chrF++.py, NLTK and Moses do.")
     ] = False,
+    chosen: Evaluation,
 ) -> None:
     """Score translations with chrF or chrF++.
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 import typer
 
@@ -76,129 +75,100 @@ def _check_encoding(name: str) -> None:
         )
 
 
-@dataclass
+@dataclass(frozen=True)
 class Evaluation:
     """The options that all metric commands share, as they were given."""
 
-    references: list[str]
-    input: list[str]
-    num_refs: int
-    variable_refs: bool
-    tabs: bool
-    by: str | None
-    sentence_level: bool
-    confidence: bool
-    confidence_n: int
-    paired_bs: bool
-    paired_bs_n: int
-    paired_ar: bool
-    paired_ar_n: int
-    seed: int
-    format: Format | None
-    json: bool
-    width: int | None
-    score_only: bool
-    short: bool
-    errors: options.TextErrors
-    threads: int | None
-
-
-def _shared(
     references: Annotated[
         list[str], typer.Argument(metavar="REF...", help="Reference files.", show_default=False)
-    ],
+    ]
     input: Annotated[
         list[str] | None,
         typer.Option(
             "--input", "-i", metavar="HYP...", help="Hypothesis files, one per system.", show_default="stdin"
         ),
-    ] = None,
+    ] = None
     num_refs: Annotated[
         int, typer.Option(min=1, metavar="N", help="Tab-separated references per line of REF.")
-    ] = 1,
+    ] = 1
     variable_refs: Annotated[
         bool, typer.Option("--variable-refs", help="REF has any number of tab-separated references per line.")
-    ] = False,
+    ] = False
     tabs: Annotated[
         bool, typer.Option("--tabs", help="The input has one tab-separated hypothesis per system.")
-    ] = False,
+    ] = False
     by: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Scores per label (document, domain): a file with one per line."),
-    ] = None,
+    ] = None
     sentence_level: Annotated[
         bool, typer.Option("--sentence-level", help="One row per segment, with its statistics.")
-    ] = False,
+    ] = False
     confidence: Annotated[
         bool, typer.Option("--confidence", rich_help_panel=TESTS, help="95 % interval by bootstrap.")
-    ] = False,
+    ] = False
     confidence_n: Annotated[
         int, typer.Option(min=2, metavar="N", rich_help_panel=TESTS, help="Resamples.")
-    ] = 1000,
+    ] = 1000
     paired_bs: Annotated[
         bool,
         typer.Option("--paired-bs", rich_help_panel=TESTS, help="Paired bootstrap against the first system."),
-    ] = False,
+    ] = False
     paired_bs_n: Annotated[
         int, typer.Option(min=2, metavar="N", rich_help_panel=TESTS, help="Resamples.")
-    ] = 1000,
+    ] = 1000
     paired_ar: Annotated[
         bool, typer.Option("--paired-ar", rich_help_panel=TESTS, help="Approximate randomization against it.")
-    ] = False,
-    paired_ar_n: Annotated[
-        int, typer.Option(min=1, metavar="N", rich_help_panel=TESTS, help="Trials.")
-    ] = 10_000,
+    ] = False
+    paired_ar_n: Annotated[int, typer.Option(min=1, metavar="N", rich_help_panel=TESTS, help="Trials.")] = (
+        10_000
+    )
     seed: Annotated[
         int,
         typer.Option(
-            "--seed", metavar="N", min=0, envvar=["MLKIT_SEED", "SACREBLEU_SEED"], rich_help_panel=TESTS,
+            "--seed",
+            metavar="N",
+            min=0,
+            envvar=["MLKIT_SEED", "SACREBLEU_SEED"],
+            rich_help_panel=TESTS,
             help="Random seed.",
         ),
-    ] = 12345,
+    ] = 12345
     format: Annotated[
         Format | None,
         typer.Option(
-            "--format", "-f", case_sensitive=False, envvar=["MLKIT_FORMAT", "SACREBLEU_FORMAT"],
-            rich_help_panel=FORMATS, help="How to print; json and text are sacreBLEU's.",
+            "--format",
+            "-f",
+            case_sensitive=False,
+            envvar=["MLKIT_FORMAT", "SACREBLEU_FORMAT"],
+            rich_help_panel=FORMATS,
+            help="How to print; json and text are sacreBLEU's.",
             show_default="text, TSV for segments and labels",
         ),
-    ] = None,
-    json: options.Json = False,
+    ] = None
+    json: options.Json = False
     width: Annotated[
         int | None,
         typer.Option(
-            "--width", "-w", min=0, metavar="N", rich_help_panel=FORMATS, help="Digits after the point.",
+            "--width",
+            "-w",
+            min=0,
+            metavar="N",
+            rich_help_panel=FORMATS,
+            help="Digits after the point.",
             show_default="1, TSV and --json: all",
         ),
-    ] = None,
+    ] = None
     score_only: Annotated[
         bool, typer.Option("--score-only", "-b", rich_help_panel=FORMATS, help="Print the score alone.")
-    ] = False,
-    short: Annotated[
-        bool, typer.Option("--short", rich_help_panel=FORMATS, help="A short signature.")
-    ] = False,
-    errors: options.Errors = options.TextErrors.strict,
-    threads: options.Threads = None,
-) -> None: ...  # fmt: skip
+    ] = False
+    short: Annotated[bool, typer.Option("--short", rich_help_panel=FORMATS, help="A short signature.")] = (
+        False
+    )
+    errors: options.Errors = options.TextErrors.strict
+    threads: options.Threads = None
 
-
-def with_shared_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the shared options; it receives them as an `Evaluation`, its first parameter."""
-    shared = inspect.signature(_shared).parameters
-    _, *own = inspect.signature(function).parameters.values()
-    hints = {**get_type_hints(_shared, include_extras=True), **get_type_hints(function, include_extras=True)}
-    parameters = [shared["references"], *own, *list(shared.values())[1:]]
-
-    def command(**values: Any) -> None:
-        chosen = {name: values.pop(name) for name in shared}
-        chosen["input"] = chosen["input"] or ["-"]
-        function(Evaluation(**chosen), **values)
-
-    command.__doc__, command.__name__ = function.__doc__, function.__name__
-    annotated = [
-        parameter.replace(annotation=hints[parameter.name], kind=inspect.Parameter.KEYWORD_ONLY)
-        for parameter in parameters
-    ]
-    command.__signature__ = inspect.Signature(annotated)  # type: ignore[attr-defined]
-    command.__annotations__ = {parameter.name: hints[parameter.name] for parameter in parameters}
-    return command
+    @property
+    def inputs(self) -> list[str]:
+        """Return the hypothesis files."""
+        return self.input or ["-"]

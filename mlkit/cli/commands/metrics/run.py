@@ -61,7 +61,7 @@ def read(chosen: Evaluation) -> tuple[References, Systems]:
     """Return the reference streams, and the systems by name; all line counts agree."""
     if chosen.errors == "skip":
         raise UsageError("--errors skip would move lines away from their references; use replace")
-    if (chosen.references + chosen.input).count("-") > 1:
+    if (chosen.references + chosen.inputs).count("-") > 1:
         raise UsageError("only one input can be stdin")
     if (chosen.num_refs > 1 or chosen.variable_refs) and len(chosen.references) > 1:
         raise UsageError("tab-separated references come in one file")
@@ -81,14 +81,14 @@ def read(chosen: Evaluation) -> tuple[References, Systems]:
 
 def _systems(chosen: Evaluation) -> Systems:
     if chosen.tabs:
-        if len(chosen.input) > 1:
+        if len(chosen.inputs) > 1:
             raise UsageError("--tabs takes one input with all systems")
-        path = chosen.input[0]
+        path = chosen.inputs[0]
         return room.split_systems(_lines(path, chosen), display_name(path))
     systems: Systems = {}
-    for path in chosen.input:
+    for path in chosen.inputs:
         if path in systems:
-            if (chosen.paired_bs or chosen.paired_ar) and path == chosen.input[0]:
+            if (chosen.paired_bs or chosen.paired_ar) and path == chosen.inputs[0]:
                 out.words(f"{path} is the baseline, given once more: ignored")
                 continue
             raise UsageError(f"{path} is given twice")

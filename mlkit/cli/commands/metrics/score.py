@@ -20,8 +20,8 @@ from mlkit.cli.commands.metrics.options import (
     SPELLINGS,
     Evaluation,
     MetricCommand,
-    with_shared_options,
 )
+from mlkit.cli.option_groups import spread
 from mlkit.cli.registry import App
 from mlkit.errors import UsageError
 
@@ -52,9 +52,9 @@ class ScoreCommand(MetricCommand):
 
 
 @app.command(cls=ScoreCommand)
-@with_shared_options
+@spread
 def score(
-    chosen: Evaluation,
+    *,
     metrics: Annotated[
         str, typer.Option("--metrics", "-m", metavar="NAMES", help="Of bleu, ter and chrf, with commas.")
     ] = "bleu,ter,chrf",
@@ -78,6 +78,7 @@ def score(
         bool, typer.Option("--ter-asian-support", help="Chinese and Japanese too.")
     ] = False,
     ter_case_sensitive: Annotated[bool, typer.Option("--ter-case-sensitive", help="Heed case.")] = False,
+    chosen: Evaluation,
 ) -> None:
     """Score translations with several metrics in one pass.
 

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from mlkit.cli.commands.metrics.options import SPELLINGS, Evaluation, MetricCommand, with_shared_options
+from mlkit.cli.commands.metrics.options import SPELLINGS, Evaluation, MetricCommand
+from mlkit.cli.option_groups import spread
 from mlkit.cli.registry import App
 
 app = App(help="Score translations with TER.")
@@ -21,9 +22,9 @@ class TerCommand(MetricCommand):
 
 
 @app.command(cls=TerCommand)
-@with_shared_options
+@spread
 def ter(
-    chosen: Evaluation,
+    *,
     normalized: Annotated[bool, typer.Option("--normalized", help="Tokenize as Tercom does.")] = False,
     no_punct: Annotated[bool, typer.Option("--no-punct", help="Remove punctuation.")] = False,
     asian_support: Annotated[
@@ -40,6 +41,7 @@ def ter(
     alignment: Annotated[
         bool, typer.Option("--alignment", help="Show each segment's words beside its reference's.")
     ] = False,
+    chosen: Evaluation,
 ) -> None:
     """Score translations with TER.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
 LAYERS, LEARNING, STOP, INPUT = "Layers", "Learning", "Held-out rows", "Inputs"
 
 
-def option(type_: Any, names: str, help: str, panel: str | None = LEARNING, **extra: Any) -> Any:
-    """Return an annotated option."""
-    return Annotated[type_, typer.Option(*names.split(), help=help, rich_help_panel=panel, **extra)]
+def option(names: str, help: str, panel: str | None = LEARNING, **extra: Any) -> Any:
+    """Declare an option; it learns its type from its annotation."""
+    return typer.Option(*names.split(), help=help, rich_help_panel=panel, **extra)
 
 
 TableArgument = Annotated[
@@ -34,89 +35,117 @@ Target = Annotated[
         show_default=False,
     ),
 ]  # fmt: skip
-Layers = option(
-    str | None, "--layers -l", "Layers before the output, such as '100, relu, dropout: 0.2'.", LAYERS, metavar="YAML",
-    show_default="100, relu; those of --init",
-)  # fmt: skip
-Initialisation = option(
-    str, "--initialisation", "glorot-uniform, glorot-normal, he, uniform or normal.", LAYERS, metavar="NAME"
-)
-Init = option(
-    str | None, "--init", "Begin with the layers and weights of this model.", LAYERS, metavar="FILE"
-)
-Freeze = option(
-    str | None, "--freeze", "Layers that stay as they are ('*': all but the output).", LAYERS, metavar="A,B"
-)
-Rates = option(
+Layers = Annotated[
     str | None,
-    "--rates",
-    "Factors of the rate by layer, such as 'dense1=0.1,output=2'.",
-    LAYERS,
-    metavar="LAYER=X",
-)
-Loss = option(
-    str | None,
-    "--loss",
-    "cross-entropy; squared, absolute, huber.",
-    metavar="NAME",
-    show_default="by the target",
-)
-HuberDelta = option(float, "--huber-delta", "Where Huber's loss becomes a straight line.", metavar="X")
-Smoothing = option(float, "--label-smoothing", "Part of the truth spread over all classes.", metavar="PART")
-Optimiser = option(
+    option(
+        "--layers -l",
+        "Layers before the output, such as '100, relu, dropout: 0.2'.",
+        LAYERS,
+        metavar="YAML",
+        show_default="100, relu; those of --init",
+    ),
+]
+Initialisation = Annotated[
     str,
-    "--optimiser --optimizer",
-    "gd, sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw.",
-    metavar="NAME",
-)
+    option(
+        "--initialisation", "glorot-uniform, glorot-normal, he, uniform or normal.", LAYERS, metavar="NAME"
+    ),
+]
+Init = Annotated[
+    str | None, option("--init", "Begin with the layers and weights of this model.", LAYERS, metavar="FILE")
+]
+Freeze = Annotated[
+    str | None,
+    option("--freeze", "Layers that stay as they are ('*': all but the output).", LAYERS, metavar="A,B"),
+]
+Rates = Annotated[
+    str | None,
+    option(
+        "--rates", "Factors of the rate by layer, such as 'dense1=0.1,output=2'.", LAYERS, metavar="LAYER=X"
+    ),
+]
+Loss = Annotated[
+    str | None,
+    option(
+        "--loss", "cross-entropy; squared, absolute, huber.", metavar="NAME", show_default="by the target"
+    ),
+]
+HuberDelta = Annotated[
+    float, option("--huber-delta", "Where Huber's loss becomes a straight line.", metavar="X")
+]
+Smoothing = Annotated[
+    float, option("--label-smoothing", "Part of the truth spread over all classes.", metavar="PART")
+]
+Optimiser = Annotated[
+    str,
+    option(
+        "--optimiser --optimizer",
+        "gd, sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw.",
+        metavar="NAME",
+    ),
+]
 Lr = Annotated[
     options.Rate,
     options.rate("--lr", help="Learning rate", panel=LEARNING, default="the optimiser's"),
 ]
-Momentum = option(float, "--momentum", "Of momentum and nesterov.", metavar="X")
-L2 = option(float | None, "--l2", "Weight decay.", metavar="X", show_default="0; adamw 0.01")
-L1 = option(float, "--l1", "Penalty on absolute weights (lasso).", metavar="X")
-Clip = option(float, "--clip", "Largest norm of the gradient over all parameters (0: no bound).", metavar="X")
-ScheduleOption = option(
-    str, "--schedule", "constant, step, exponential, cosine, one-cycle, plateau.", metavar="NAME"
-)
-Factor = option(float, "--factor", "What step, exponential and plateau multiply by.", metavar="X")
-Every = option(int, "--every", "Epochs between steps; epochs without gain before a plateau.", metavar="N")
-WarmUp = option(int, "--warm-up", "Steps over which the rate rises linearly from 0.", metavar="N")
-Batch = option(int, "--batch -b", "Rows of a step (0: all).", min=0, metavar="N")
-Epochs = option(int, "--epochs -n", "Passes over the rows.", min=1, metavar="N")
-Mixup = option(float, "--mixup", "Mix pairs of rows, with shares from Beta(X, X) (0: never).", metavar="X")
-Average = option(int, "--average", "Return the mean weights of the last N epochs.", min=0, metavar="N")
-Precision = option(str, "--precision", "float32 or float64.", metavar="TYPE")
-EarlyStop = option(
+Momentum = Annotated[float, option("--momentum", "Of momentum and nesterov.", metavar="X")]
+L2 = Annotated[float | None, option("--l2", "Weight decay.", metavar="X", show_default="0; adamw 0.01")]
+L1 = Annotated[float, option("--l1", "Penalty on absolute weights (lasso).", metavar="X")]
+Clip = Annotated[
+    float, option("--clip", "Largest norm of the gradient over all parameters (0: no bound).", metavar="X")
+]
+ScheduleOption = Annotated[
+    str, option("--schedule", "constant, step, exponential, cosine, one-cycle, plateau.", metavar="NAME")
+]
+Factor = Annotated[float, option("--factor", "What step, exponential and plateau multiply by.", metavar="X")]
+Every = Annotated[
+    int, option("--every", "Epochs between steps; epochs without gain before a plateau.", metavar="N")
+]
+WarmUp = Annotated[int, option("--warm-up", "Steps over which the rate rises linearly from 0.", metavar="N")]
+Batch = Annotated[int, option("--batch -b", "Rows of a step (0: all).", min=0, metavar="N")]
+Epochs = Annotated[int, option("--epochs -n", "Passes over the rows.", min=1, metavar="N")]
+Mixup = Annotated[
+    float, option("--mixup", "Mix pairs of rows, with shares from Beta(X, X) (0: never).", metavar="X")
+]
+Average = Annotated[
+    int, option("--average", "Return the mean weights of the last N epochs.", min=0, metavar="N")
+]
+Precision = Annotated[str, option("--precision", "float32 or float64.", metavar="TYPE")]
+EarlyStop = Annotated[
     int,
-    "--early-stop",
-    "Stop after N epochs without gain on held-out rows; keep the best.",
-    STOP,
-    min=0,
-    metavar="N",
-)
-Valid = option(str | None, "--valid", "Table or text of held-out rows.", STOP, metavar="FILE")
-ValidPart = option(
-    float, "--valid-part", "Part held out for --early-stop without --valid.", STOP, metavar="PART"
-)
-Categories = option(
-    str, "--categories", "auto (one-hot up to 64 categories), one-hot or embedding.", INPUT, metavar="HOW"
-)
-EmbeddingDim = option(
+    option(
+        "--early-stop",
+        "Stop after N epochs without gain on held-out rows; keep the best.",
+        STOP,
+        min=0,
+        metavar="N",
+    ),
+]
+Valid = Annotated[str | None, option("--valid", "Table or text of held-out rows.", STOP, metavar="FILE")]
+ValidPart = Annotated[
+    float, option("--valid-part", "Part held out for --early-stop without --valid.", STOP, metavar="PART")
+]
+Categories = Annotated[
+    str,
+    option("--categories", "auto (one-hot up to 64 categories), one-hot or embedding.", INPUT, metavar="HOW"),
+]
+EmbeddingDim = Annotated[
     int | None,
-    "--embedding-dim",
-    "Size of the vectors of categories and words.",
-    INPUT,
-    min=1,
-    metavar="N",
-    show_default="by their number; words 50",
-)
-MinCount = option(int, "--min-count", "Leave out rarer words.", INPUT, min=1, metavar="N")
-Text = option(
-    str | None, "--text", "Column of words, which enters as the mean of their vectors.", INPUT, metavar="NAME"
-)
-Plot = option(str | None, "--plot", "Draw the learning curve (.svg, .png).", None, metavar="FILE")
+    option(
+        "--embedding-dim",
+        "Size of the vectors of categories and words.",
+        INPUT,
+        min=1,
+        metavar="N",
+        show_default="by their number; words 50",
+    ),
+]
+MinCount = Annotated[int, option("--min-count", "Leave out rarer words.", INPUT, min=1, metavar="N")]
+Text = Annotated[
+    str | None,
+    option("--text", "Column of words, which enters as the mean of their vectors.", INPUT, metavar="NAME"),
+]
+Plot = Annotated[str | None, option("--plot", "Draw the learning curve (.svg, .png).", None, metavar="FILE")]
 
 TeacherFile = Annotated[
     str,
@@ -124,27 +153,89 @@ TeacherFile = Annotated[
         "--teacher", metavar="FILE", help="A model of net, boost, bag, stack or fastText.", show_default=False
     ),
 ]
-Temperature = option(float, "--temperature", "Softens the teacher's classes.", None, metavar="T")
-Alpha = option(float, "--alpha", "Weight of the teacher; the truth has 1 - A.", None, metavar="A")
+Temperature = Annotated[float, option("--temperature", "Softens the teacher's classes.", None, metavar="T")]
+Alpha = Annotated[float, option("--alpha", "Weight of the teacher; the truth has 1 - A.", None, metavar="A")]
 
 
-def settings(values: dict[str, Any]) -> NetSettings:
+@dataclass(frozen=True)
+class Architecture:
+    """What the network is made of."""
+
+    layers: Layers = None
+    initialisation: Initialisation = "glorot-uniform"
+    rates: Rates = None
+
+
+@dataclass(frozen=True)
+class Start:
+    """A model to begin with, and what of it stays as it is."""
+
+    init: Init = None
+    freeze: Freeze = None
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is minimised."""
+
+    loss: Loss = None
+    huber_delta: HuberDelta = 1.0
+
+
+@dataclass(frozen=True)
+class Learning:
+    """How it is minimised."""
+
+    label_smoothing: Smoothing = 0.0
+    optimiser: Optimiser = "adam"
+    lr: Lr = None
+    momentum: Momentum = 0.9
+    l2: L2 = None
+    l1: L1 = 0.0
+    clip: Clip = 0.0
+    schedule: ScheduleOption = "constant"
+    factor: Factor = 0.1
+    every: Every = 10
+    warm_up: WarmUp = 0
+    batch: Batch = 200
+    epochs: Epochs = 20
+    mixup: Mixup = 0.0
+    average: Average = 0
+    precision: Precision = "float32"
+    early_stop: EarlyStop = 0
+    valid_part: ValidPart = 0.1
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """How columns and words enter the network."""
+
+    categories: Categories = "auto"
+    embedding_dim: EmbeddingDim = None
+    min_count: MinCount = 1
+    text: Text = None
+
+
+def settings(
+    architecture: Architecture, learning: Learning, inputs: Inputs, seed: int,
+    objective: Objective = Objective(), start: Start = Start(),
+) -> NetSettings:  # fmt: skip
     """Return the settings of a training from a command's options (without --lr auto)."""
     from mlkit.nets import NetSettings
     from mlkit.nets.network import parse_layers
     from mlkit.nets.optimisers import Rule
     from mlkit.nets.schedules import Schedule
 
-    v = values
+    layers, how = architecture.layers, learning
     return NetSettings(
-        layers=None if v["layers"] is None else tuple(parse_layers(v["layers"])), init=v["initialisation"],
-        loss=v["loss"], huber_delta=v["huber_delta"], label_smoothing=v["label_smoothing"],
-        rule=Rule(v["optimiser"], v["momentum"], l2=v["l2"], l1=v["l1"], clip=v["clip"]),
-        lr=None if v["lr"] == options.AUTO else v["lr"],
-        schedule=Schedule(v["schedule"], v["factor"], v["every"], v["warm_up"]), batch=v["batch"], epochs=v["epochs"],
-        mixup=v["mixup"], early_stop=v["early_stop"], average=v["average"], rates=_factors(v["rates"]),
-        freeze=t.split(v["freeze"]), categories=v["categories"], embedding_dim=v["embedding_dim"],
-        min_count=v["min_count"], precision=v["precision"], seed=v["seed"],
+        layers=None if layers is None else tuple(parse_layers(layers)), init=architecture.initialisation,
+        loss=objective.loss, huber_delta=objective.huber_delta, label_smoothing=how.label_smoothing,
+        rule=Rule(how.optimiser, how.momentum, l2=how.l2, l1=how.l1, clip=how.clip),
+        lr=None if how.lr == options.AUTO else how.lr,
+        schedule=Schedule(how.schedule, how.factor, how.every, how.warm_up), batch=how.batch, epochs=how.epochs,
+        mixup=how.mixup, early_stop=how.early_stop, average=how.average, rates=_factors(architecture.rates),
+        freeze=t.split(start.freeze), categories=inputs.categories, embedding_dim=inputs.embedding_dim,
+        min_count=inputs.min_count, precision=how.precision, seed=seed,
     )  # fmt: skip
 
 
@@ -167,22 +258,30 @@ def _factors(text: str | None) -> dict[str, float]:
         raise UsageError(f"--rates {text!r} is not LAYER=FACTOR,...") from None
 
 
-def read(path: str, values: dict[str, Any]) -> tuple[Table, Columns, str | None]:
-    """Return the table, which columns play which part, and the column of words if there is one."""
-    from mlkit.errors import UsageError
-    from mlkit.formats.table_files import read_table
-    from mlkit.nets.features import is_labelled_text, read_text
-    from mlkit.tables.columns import Columns
+@dataclass(frozen=True)
+class Source:
+    """How the examples of a command are read: the same for the table and the held-out one."""
 
-    v = values
-    if v["target"] is None:
-        if not is_labelled_text(path):
-            raise UsageError(f"{path} is a table: --target says which column to learn")
-        text = read_text(path, v["errors"].value, out.warn)
-        return text, Columns("label", task="classification", class_weight=v["class_weight"]), "text"
-    roles = t.columns(
-        *(v[k] for k in ("target", "weight", "ignore", "id", "categorical", "task", "class_weight"))
-    )
-    form = t.table_format(v["delimiter"], v["header"], v["na"], v["errors"])
-    extra = (v["text"],) if v["text"] else ()
-    return read_table(path, form, as_text=(*t.text_columns(v), *extra)), roles, v["text"]
+    target: str | None
+    task: str
+    text: str | None
+    columns: t.ColumnOptions
+    format: t.FormatOptions
+
+    def read(self, path: str) -> tuple[Table, Columns, str | None]:
+        """Return the table, which columns play which part, and the column of words if there is one."""
+        from mlkit.errors import UsageError
+        from mlkit.formats.table_files import read_table
+        from mlkit.nets.features import is_labelled_text, read_text
+        from mlkit.tables.columns import Columns
+
+        if self.target is None:
+            if not is_labelled_text(path):
+                raise UsageError(f"{path} is a table: --target says which column to learn")
+            text = read_text(path, self.format.errors.value, out.warn)
+            class_weight = self.columns.class_weight
+            return text, Columns("label", task="classification", class_weight=class_weight), "text"
+        extra = (self.text,) if self.text else ()
+        as_text = (*self.columns.as_text(self.target), *extra)
+        table = read_table(path, self.format.form, as_text=as_text)
+        return table, self.columns.roles(self.target, self.task), self.text

@@ -18,6 +18,7 @@ from mlkit.cli.registry import App
 
 if TYPE_CHECKING:
     from mlkit.formats.table_files import Table, TableFormat
+    from mlkit.nets import NetSettings
     from mlkit.nets.loop import History
     from mlkit.range_test import FindRate
 
@@ -110,23 +111,26 @@ def average(
     average_models([load_net(path) for path in models]).save(output)
 
 
-def run_folds(values: dict[str, Any]) -> None:
+def run_folds(
+    source: n.Source, settings: NetSettings, learning: n.Learning, table: str, folds: t.FoldOptions,
+    workers: options.WorkerOptions, *, json: bool,
+) -> None:  # fmt: skip
     """Cross-validate and print the metrics."""
     from functools import partial
 
-    data, roles, text = n.read(values["table"], values)
-    settings = n.settings(values)
-    find_rate = Choice(values["lr"]).finder()
-    remote = bool(model_commands.folds_workers(values))
+    data, roles, text = source.read(table)
+    find_rate = Choice(learning.lr).finder()
+    remote = workers.cluster is not None or workers.processes is not None
+    job = model_commands.FoldRun(table, roles, folds, settings.seed, workers, None, json)
     model_commands.run_folds(
-        values, lambda threads: partial(_fit, roles, settings, text, values["valid_part"], find_rate),
-        lambda path: partial(_read, path, values) if remote else lambda: data, roles,
+        job, lambda threads: partial(_fit, roles, settings, text, learning.valid_part, find_rate),
+        lambda path: partial(_read, source, path) if remote else lambda: data,
     )  # fmt: skip
 
 
-def _read(path: str, values: dict[str, Any]) -> Any:
+def _read(source: n.Source, path: str) -> Table:
     """Read a table on a worker."""
-    return n.read(path, values)[0]
+    return source.read(path)[0]
 
 
 def _fit(

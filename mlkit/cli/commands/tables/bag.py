@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mlkit.cli import options
 from mlkit.cli.commands.tables import options as t
-from mlkit.cli.commands.tables.model_commands import add_model_commands, run_folds
+from mlkit.cli.commands.tables.model_commands import FoldRun, add_model_commands, run_folds
+from mlkit.cli.option_groups import spread
 from mlkit.cli.output import out
 from mlkit.cli.registry import App
 from mlkit.cli.workers import Workers
+
+if TYPE_CHECKING:
+    from mlkit.tables.columns import Columns
+    from mlkit.trees import ForestSettings
 
 app = App(help="Bagging, random forests and extremely randomised trees on tables.")
 
@@ -78,44 +84,65 @@ OutOfBagFile = Annotated[
 L2 = Annotated[float, typer.Option("--l2", metavar="X", help="Penalty of logistic and ridge.")]
 
 
-def _trainer(v: dict[str, Any], **run: Any) -> Callable[..., Any]:
-    """Return the function that trains on a table with the options in `v`."""
+@dataclass(frozen=True)
+class BagOptions:
+    """What both the training and the cross-validation of a bag take."""
+
+    base: Base = "tree"
+    rounds: t.Rounds = 100
+    task: t.Task = "auto"
+    features: Features = "all"
+    extra: Extra = False
+    max_depth: t.MaxDepth = None
+    min_split: MinSplit = 2
+    min_leaf: MinLeaf = 1.0
+    bins: t.Bins = 255
+    vote: Vote = False
+    l2: L2 = 1.0
+    bootstrap: Bootstrap = None
+    rows: t.Rows = 1.0
+
+    def roles(self, columns: t.ColumnOptions, target: str) -> Columns:
+        """Return which columns play which part; logistic and ridge say what the target is."""
+        linear = {"logistic": "classification", "ridge": "regression"}
+        task = linear.get(self.base, "auto") if self.task == "auto" else self.task
+        return columns.roles(target, task, self.bins)
+
+    def forest(self, seed: int, *, out_of_bag: bool = False) -> ForestSettings:
+        """Return the settings of the ensemble."""
+        from mlkit.trees import ForestSettings
+
+        return ForestSettings(
+            rounds=self.rounds, features=self.features, extra=self.extra, bootstrap=self.bootstrap, rows=self.rows,
+            max_depth=self.max_depth or 0, min_split=self.min_split, min_leaf=self.min_leaf, vote=self.vote,
+            out_of_bag=out_of_bag, seed=seed,
+        )  # fmt: skip
+
+
+def _trainer(bag: BagOptions, roles: Columns, settings: ForestSettings, **run: Any) -> Callable[..., Any]:
+    """Return the function that trains on a table."""
     from functools import partial
 
     from mlkit.errors import UsageError
-    from mlkit.trees import ForestSettings, train_bag, train_linear_bag
+    from mlkit.trees import train_bag, train_linear_bag
 
-    task = v["task"]
-    if v["base"] in ("logistic", "ridge") and task == "auto":
-        task = "classification" if v["base"] == "logistic" else "regression"
-    roles = t.columns(
-        v["target"], v["weight"], v["ignore"], v["id"], v["categorical"], task, v["class_weight"], v["bins"]
-    )
-    settings = ForestSettings(
-        rounds=v["rounds"], features=v["features"], extra=v["extra"], bootstrap=v["bootstrap"], rows=v["rows"],
-        max_depth=v["max_depth"] or 0, min_split=v["min_split"], min_leaf=v["min_leaf"], vote=v["vote"],
-        out_of_bag=bool(v.get("oob") or v.get("oob_predictions")), seed=v["seed"],
-    )  # fmt: skip
-    if v["base"] == "tree":
+    if bag.base == "tree":
         return partial(train_bag, columns=roles, settings=settings, **run)
-    if v["base"] not in ("logistic", "ridge"):
-        raise UsageError(f"the base is tree, logistic or ridge, not {v['base']!r}")
+    if bag.base not in ("logistic", "ridge"):
+        raise UsageError(f"the base is tree, logistic or ridge, not {bag.base!r}")
     if settings.out_of_bag or settings.vote:
         raise UsageError("--oob and --vote are for trees")
     run.pop("keep", None)
-    return partial(train_linear_bag, columns=roles, settings=settings, l2=v["l2"], **run)
+    return partial(train_linear_bag, columns=roles, settings=settings, l2=bag.l2, **run)
 
 
 @app.command()
+@spread
 def train(
-    table: t.TableArgument, target: t.Target, output: t.ModelOutput, base: Base = "tree", rounds: t.Rounds = 100,
-    task: t.Task = "auto", features: Features = "all", extra: Extra = False, max_depth: t.MaxDepth = None,
-    min_split: MinSplit = 2, min_leaf: MinLeaf = 1.0, bins: t.Bins = 255, vote: Vote = False, l2: L2 = 1.0,
-    bootstrap: Bootstrap = None, rows: t.Rows = 1.0, oob: OutOfBag = False, oob_predictions: OutOfBagFile = None,
-    class_weight: t.ClassWeight = None, weight: t.Weight = None, ignore: t.Ignore = None, id: t.Id = None,
-    categorical: t.Categorical = None, delimiter: t.Delimiter = None, header: t.Header = None, na: t.Missing = None,
-    errors: options.Errors = options.TextErrors.strict, threads: options.Threads = None, seed: options.Seed = 1,
-    cluster: options.Cluster = None, processes: options.Processes = None, tmp_dir: options.TmpDir = None,
+    table: t.TableArgument, target: t.Target, output: t.ModelOutput, bag: BagOptions, columns: t.ColumnOptions,
+    format: t.FormatOptions, workers: options.WorkerOptions, oob: OutOfBag = False,
+    oob_predictions: OutOfBagFile = None, threads: options.Threads = None, seed: options.Seed = 1,
+    tmp_dir: options.TmpDir = None,
 ) -> None:  # fmt: skip
     """Train a bag of models on a table: each on a bootstrap sample, the mean predicts.
 
@@ -125,7 +152,6 @@ def train(
     Example:
       mlkit bag train train.csv --target species --features sqrt -o forest.model
     """
-    values = dict(locals())
     from contextlib import ExitStack
 
     from mlkit.formats.streams import open_output, refuse_same_file
@@ -134,24 +160,25 @@ def train(
 
     refuse_same_file(output, [table])
     refuse_same_file(oob_predictions, [table])
-    workers = Workers(cluster, processes, output, tmp_dir, threads)
+    crew = Workers(workers.cluster, workers.processes, output, tmp_dir, threads)
+    settings = bag.forest(seed, out_of_bag=oob or oob_predictions is not None)
     with ExitStack() as stack:
         report = stack.enter_context(out.progress("Training"))
-        fit = _trainer(values, progress=report, remark=out.warn, threads=thread_count(threads), keep=False)
+        fit = _trainer(
+            bag, bag.roles(columns, target), settings,
+            progress=report, remark=out.warn, threads=thread_count(threads), keep=False,
+        )  # fmt: skip
         kept: list[bytes] = []
         more: dict[str, Any] = {"out_of_bag": kept.append} if oob_predictions else {}
-        if workers:
+        if crew:
             from mlkit.errors import UsageError
             from mlkit.trees.distributed import grow_on
 
-            if base != "tree":
+            if bag.base != "tree":
                 raise UsageError("--cluster and --processes grow trees; logistic and ridge are fitted here")
-            engine = stack.enter_context(workers.engine())
-            more["elsewhere"] = grow_on(engine, workers.threads_each(engine), report)
-        model = fit(
-            read_table(table, t.table_format(delimiter, header, na, errors), as_text=t.text_columns(values)),
-            **more,
-        )
+            engine = stack.enter_context(crew.engine())
+            more["elsewhere"] = grow_on(engine, crew.threads_each(engine), report)
+        model = fit(read_table(table, format.form, as_text=columns.as_text(target)), **more)
     model.save(output)
     if oob_predictions is not None:
         with open_output(oob_predictions) as stream:
@@ -160,17 +187,11 @@ def train(
 
 
 @app.command()
+@spread
 def cv(
-    table: t.TableArgument, target: t.Target, folds: t.Folds = 5, group: t.Group = None,
-    stratified: t.Stratified = True,
-    base: Base = "tree", rounds: t.Rounds = 100, task: t.Task = "auto", features: Features = "all",
-    extra: Extra = False, max_depth: t.MaxDepth = None, min_split: MinSplit = 2, min_leaf: MinLeaf = 1.0,
-    bins: t.Bins = 255, vote: Vote = False, l2: L2 = 1.0, bootstrap: Bootstrap = None, rows: t.Rows = 1.0,
-    class_weight: t.ClassWeight = None, weight: t.Weight = None, ignore: t.Ignore = None, id: t.Id = None,
-    categorical: t.Categorical = None, delimiter: t.Delimiter = None, header: t.Header = None, na: t.Missing = None,
-    errors: options.Errors = options.TextErrors.strict, threads: options.Threads = None, seed: options.Seed = 1,
-    cluster: options.Cluster = None,
-    processes: options.Processes = None, json: options.Json = False,
+    table: t.TableArgument, target: t.Target, folds: t.FoldOptions, bag: BagOptions, columns: t.ColumnOptions,
+    format: t.FormatOptions, workers: options.WorkerOptions, threads: options.Threads = None,
+    seed: options.Seed = 1, json: options.Json = False,
 ) -> None:  # fmt: skip
     """Cross-validate: mean and spread of the metrics over folds.
 
@@ -178,8 +199,10 @@ def cv(
     Example:
       mlkit bag cv train.csv --target species --features sqrt
     """
-    values = dict(locals())
-    run_folds(values, lambda count: _trainer(values, threads=count))
+    roles = bag.roles(columns, target)
+    job = FoldRun(table, roles, folds, seed, workers, threads, json)
+    settings = bag.forest(seed)
+    run_folds(job, lambda count: _trainer(bag, roles, settings, threads=count), t.reader(format.form))
 
 
 add_model_commands(app, "bag")

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mlkit.cli import options
 from mlkit.cli.commands.tables import options as t
-from mlkit.cli.commands.tables.model_commands import add_model_commands, run_folds
+from mlkit.cli.commands.tables.model_commands import FoldRun, add_model_commands, run_folds
 from mlkit.cli.learning_rate import Choice
+from mlkit.cli.option_groups import changed, spread
 from mlkit.cli.output import out
 from mlkit.cli.registry import App
+
+if TYPE_CHECKING:
+    from mlkit.signals import StopSignals
+    from mlkit.tables.columns import Columns
+    from mlkit.trees import GradientSettings
 
 app = App(help="Boosted trees on tables: gradient boosting and AdaBoost.")
 
@@ -86,69 +93,101 @@ ValidPart = Annotated[
 InitModel = Annotated[str | None, typer.Option("--init-model", metavar="FILE", help="Continue this model.")]
 
 
-def _trainer(values: dict[str, Any], **run: Any) -> Callable[..., Any]:
-    """Return the function that trains on a table with the options in `values`."""
+@dataclass(frozen=True)
+class BoostOptions:
+    """What both the training and the cross-validation of boosted trees take."""
+
+    algorithm: Algorithm = "gradient"
+    rounds: t.Rounds = 100
+    loss: Loss = None
+    quantile: Quantile = 0.5
+    rate: Rate = None
+    task: t.Task = "auto"
+    early_stop: EarlyStop = 0
+    valid_part: ValidPart = 0.1
+    leaves: Leaves = 31
+    max_depth: t.MaxDepth = None
+    min_leaf: MinLeaf = 20
+    min_hessian: MinHessian = 1e-3
+    l1: L1 = 0.0
+    l2: L2 = 0.0
+    min_gain: MinGain = 0.0
+    bins: t.Bins = 255
+    monotone: Monotone = None
+    rows: t.Rows = 1.0
+    columns: ColumnPart = 1.0
+    goss: Goss = False
+
+    def gradient(self, seed: int, **rate: Any) -> GradientSettings:
+        """Return the settings of gradient boosting."""
+        from mlkit.trees import GradientSettings
+
+        return GradientSettings(
+            rounds=self.rounds, leaves=self.leaves, max_depth=self.max_depth or 0, min_leaf=self.min_leaf,
+            min_hessian=self.min_hessian, l1=self.l1, l2=self.l2, min_gain=self.min_gain,
+            rows=self.rows, columns=self.columns, goss=self.goss, early_stop=self.early_stop,
+            seed=seed, monotone=_signs(self.monotone), **rate,
+        )  # fmt: skip
+
+
+def _signs(text: str | None) -> dict[str, int]:
+    """Return the signs of ``a=1,b=-1``."""
+    from mlkit.errors import UsageError
+
+    try:
+        return {name: int(sign) for name, _, sign in (part.rpartition("=") for part in t.split(text))}
+    except ValueError:
+        raise UsageError("--monotone takes COLUMN=1 or COLUMN=-1, separated by commas") from None
+
+
+def _trainer(
+    boost: BoostOptions,
+    roles: Columns,
+    seed: int,
+    choice: Choice,
+    stop: StopSignals | None = None,
+    refused: Sequence[str] = (),
+    **run: Any,
+) -> Callable[..., Any]:
+    """Return the function that trains on a table; `refused` are flags given besides that AdaBoost has no use for."""
     from functools import partial
 
     from mlkit.errors import UsageError
-    from mlkit.trees import AdaBoostSettings, GradientSettings, train_gradient
+    from mlkit.trees import AdaBoostSettings, train_gradient
 
-    v = values
-    choice = Choice(v["rate"], v.get("checkpoint"), v.get("resume", False), "learning_rate")
-    roles = t.columns(
-        *(v[k] for k in ("target", "weight", "ignore", "id", "categorical", "task", "class_weight", "bins"))
-    )
-    if v["algorithm"] == "adaboost":
-        depth = {} if v["max_depth"] is None else {"max_depth": v["max_depth"]}
+    if boost.algorithm == "adaboost":
+        depth = {} if boost.max_depth is None else {"max_depth": boost.max_depth}
         if choice.auto:
             raise UsageError(
                 "a range test is for gradient boosting: AdaBoost computes the weight of every tree exactly",
                 hint="leave --learning-rate out (1), or make it smaller for smaller steps",
             )
-        _refuse_what_is_gradients(v)
+        _refuse_what_is_gradients(boost, refused)
         ada = AdaBoostSettings(
-            rounds=v["rounds"], loss=v["loss"] or "linear", seed=v["seed"], **choice.settings, **depth
+            rounds=boost.rounds, loss=boost.loss or "linear", seed=seed, **choice.settings, **depth
         )
-        return partial(_adaboost, roles, ada, {k: run[k] for k in run if k != "valid_part"})
-    if v["algorithm"] != "gradient":
-        raise UsageError(f"the algorithm is gradient or adaboost, not {v['algorithm']!r}")
-    try:
-        monotone = {
-            name: int(sign) for name, _, sign in (part.rpartition("=") for part in t.split(v["monotone"]))
-        }
-    except ValueError:
-        raise UsageError("--monotone takes COLUMN=1 or COLUMN=-1, separated by commas") from None
-    settings = GradientSettings(
-        rounds=v["rounds"], leaves=v["leaves"], max_depth=v["max_depth"] or 0, min_leaf=v["min_leaf"],
-        min_hessian=v["min_hessian"], l1=v["l1"], l2=v["l2"], min_gain=v["min_gain"],
-        rows=v["rows"], columns=v["columns"], goss=v["goss"], early_stop=v["early_stop"],
-        seed=v["seed"], monotone=monotone, **choice.settings,
-    )  # fmt: skip
+        return partial(_adaboost, roles, ada, run)
+    if boost.algorithm != "gradient":
+        raise UsageError(f"the algorithm is gradient or adaboost, not {boost.algorithm!r}")
     return partial(
-        train_gradient, columns=roles, settings=settings, loss=v["loss"], quantile=v["quantile"],
-        find_rate=choice.finder(run.get("progress"), v.get("stop")), **run,
+        train_gradient, columns=roles, settings=boost.gradient(seed, **choice.settings), loss=boost.loss,
+        quantile=boost.quantile, valid_part=boost.valid_part,
+        find_rate=choice.finder(run.get("progress"), stop), **run,
     )  # fmt: skip
 
 
-# options that AdaBoost has no use for
-_GRADIENT = (
-    "quantile", "valid", "valid_part", "early_stop", "init_model", "leaves", "min_leaf", "min_hessian", "l1", "l2",
-    "min_gain", "monotone", "rows", "columns", "goss", "checkpoint", "resume",
-)  # fmt: skip
+# what AdaBoost has a use for
+_ADABOOST = ("--algorithm", "--rounds", "--loss", "--rate", "--task", "--max-depth", "--bins")
 
 
-def _refuse_what_is_gradients(values: dict[str, Any]) -> None:
+def _refuse_what_is_gradients(boost: BoostOptions, more: Sequence[str]) -> None:
     """Raise `UsageError` for options that AdaBoost would pass over in silence."""
-    from inspect import signature
-
     from mlkit.errors import UsageError
 
-    usual = signature(train).parameters
-    given = [name for name in _GRADIENT if name in values and values[name] != usual[name].default]
+    given = [flag for flag in (*changed(boost), *more) if flag not in _ADABOOST]
     if given:
-        names = ", ".join("--" + name.replace("_", "-") for name in given)
         raise UsageError(
-            f"{names}: not for AdaBoost, which has --rounds, --learning-rate, --max-depth and --loss",
+            f"{', '.join(given)}: not for AdaBoost, which has --rounds, --learning-rate, --max-depth and --loss",
             hint="--algorithm gradient has them",
         )
 
@@ -161,17 +200,10 @@ def _adaboost(roles: Any, settings: Any, run: dict[str, Any], table: Any, **more
 
 
 @app.command()
+@spread
 def train(
-    table: t.TableArgument, target: t.Target, output: t.ModelOutput, algorithm: Algorithm = "gradient",
-    rounds: t.Rounds = 100, loss: Loss = None, quantile: Quantile = 0.5, rate: Rate = None, task: t.Task = "auto",
-    valid: Valid = None, valid_part: ValidPart = 0.1, early_stop: EarlyStop = 0, init_model: InitModel = None,
-    leaves: Leaves = 31, max_depth: t.MaxDepth = None, min_leaf: MinLeaf = 20, min_hessian: MinHessian = 1e-3,
-    l1: L1 = 0.0, l2: L2 = 0.0, min_gain: MinGain = 0.0, bins: t.Bins = 255, monotone: Monotone = None,
-    rows: t.Rows = 1.0, columns: ColumnPart = 1.0, goss: Goss = False, class_weight: t.ClassWeight = None,
-    weight: t.Weight = None, ignore: t.Ignore = None, id: t.Id = None, categorical: t.Categorical = None,
-    delimiter: t.Delimiter = None, header: t.Header = None, na: t.Missing = None,
-    errors: options.Errors = options.TextErrors.strict, checkpoint: options.Checkpoint = None,
-    checkpoint_every: options.CheckpointEvery = 60.0, resume: options.Resume = False,
+    table: t.TableArgument, target: t.Target, output: t.ModelOutput, boost: BoostOptions, columns: t.ColumnOptions,
+    format: t.FormatOptions, saving: options.CheckpointOptions, valid: Valid = None, init_model: InitModel = None,
     threads: options.Threads = None, seed: options.Seed = 1,
 ) -> None:  # fmt: skip
     """Train boosted trees on a table.
@@ -180,9 +212,7 @@ def train(
     Example:
       mlkit boost train train.csv --target price -o price.model
     """
-    values = dict(locals())
     from mlkit.checkpoint import Checkpoints
-    from mlkit.errors import UsageError
     from mlkit.formats.streams import refuse_same_file
     from mlkit.formats.table_files import read_table
     from mlkit.signals import StopSignals
@@ -190,40 +220,34 @@ def train(
     from mlkit.trees import load_trees
 
     refuse_same_file(output, [name for name in (table, valid, init_model) if name is not None])
-    if resume and checkpoint is None:
-        raise UsageError("--resume needs --checkpoint FILE")
-    form = t.table_format(delimiter, header, na, errors)
-    count = thread_count(threads)
-    with out.progress("Training") as report, StopSignals(keyboard=checkpoint is not None) as stop:
-        more: dict[str, Any] = {"progress": report, "remark": out.warn, "threads": count, "keep": False}
-        fit = _trainer(values | {"stop": stop}, valid_part=valid_part, **more)
+    saving.check()
+    choice = Choice(boost.rate, saving.checkpoint, saving.resume, "learning_rate")
+    roles = columns.roles(target, boost.task, boost.bins)
+    refused = [*changed(saving), *(["--valid"] if valid else []), *(["--init-model"] if init_model else [])]
+    with out.progress("Training") as report, StopSignals(keyboard=saving.checkpoint is not None) as stop:
+        fit = _trainer(
+            boost, roles, seed, choice, stop, refused,
+            progress=report, remark=out.warn, threads=thread_count(threads), keep=False,
+        )  # fmt: skip
         extra: dict[str, Any] = {
-            "checkpoint": Checkpoints(checkpoint, checkpoint_every, stop),
-            "resume": resume,
+            "checkpoint": Checkpoints(saving.checkpoint, saving.checkpoint_every, stop),
+            "resume": saving.resume,
         }
         if valid is not None:
-            extra["valid"] = read_table(valid, form)
+            extra["valid"] = read_table(valid, format.form)
         if init_model is not None:
             extra["before"] = load_trees(init_model, "boost")
-        model = fit(read_table(table, form, as_text=t.text_columns(values)), **extra)
+        model = fit(read_table(table, format.form, as_text=columns.as_text(target)), **extra)
     model.save(output)
     t.tell(model)
 
 
 @app.command()
+@spread
 def cv(
-    table: t.TableArgument, target: t.Target, folds: t.Folds = 5, group: t.Group = None,
-    stratified: t.Stratified = True,
-    algorithm: Algorithm = "gradient", rounds: t.Rounds = 100, loss: Loss = None, quantile: Quantile = 0.5,
-    rate: Rate = None, task: t.Task = "auto", early_stop: EarlyStop = 0, valid_part: ValidPart = 0.1,
-    leaves: Leaves = 31, max_depth: t.MaxDepth = None, min_leaf: MinLeaf = 20, min_hessian: MinHessian = 1e-3,
-    l1: L1 = 0.0, l2: L2 = 0.0, min_gain: MinGain = 0.0, bins: t.Bins = 255, monotone: Monotone = None,
-    rows: t.Rows = 1.0, columns: ColumnPart = 1.0, goss: Goss = False, class_weight: t.ClassWeight = None,
-    weight: t.Weight = None, ignore: t.Ignore = None, id: t.Id = None, categorical: t.Categorical = None,
-    delimiter: t.Delimiter = None, header: t.Header = None, na: t.Missing = None,
-    errors: options.Errors = options.TextErrors.strict, threads: options.Threads = None, seed: options.Seed = 1,
-    cluster: options.Cluster = None,
-    processes: options.Processes = None, json: options.Json = False,
+    table: t.TableArgument, target: t.Target, folds: t.FoldOptions, boost: BoostOptions, columns: t.ColumnOptions,
+    format: t.FormatOptions, workers: options.WorkerOptions, threads: options.Threads = None,
+    seed: options.Seed = 1, json: options.Json = False,
 ) -> None:  # fmt: skip
     """Cross-validate: mean and spread of the metrics over folds.
 
@@ -231,8 +255,10 @@ def cv(
     Example:
       mlkit boost cv train.csv --target survived --folds 5
     """
-    values = dict(locals())
-    run_folds(values, lambda count: _trainer(values, valid_part=valid_part, threads=count))
+    roles = columns.roles(target, boost.task, boost.bins)
+    choice = Choice(boost.rate, setting="learning_rate")
+    job = FoldRun(table, roles, folds, seed, workers, threads, json)
+    run_folds(job, lambda count: _trainer(boost, roles, seed, choice, threads=count), t.reader(format.form))
 
 
 add_model_commands(app, "boost")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +14,9 @@ from mlkit.cli.output import out
 from mlkit.cli.registry import App
 from mlkit.cli.workers import Workers, paths
 
+if TYPE_CHECKING:
+    from mlkit.tables.columns import Columns
+
 Threshold = Annotated[
     float,
     typer.Option(
@@ -21,50 +25,46 @@ Threshold = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class FoldRun:
+    """A cross-validation: the table, which columns play which part, the folds, who works, and how it is printed."""
+
+    table: str
+    roles: Columns
+    folds: t.FoldOptions
+    seed: int
+    workers: options.WorkerOptions
+    threads: int | None
+    json: bool
+
+
 def run_folds(
-    values: dict[str, Any],
-    trainer: Callable[[int], Callable[..., Any]],
-    reader: Callable[[str], Callable[[], Any]] | None = None,
-    roles: Any = None,
+    job: FoldRun, trainer: Callable[[int], Callable[..., Any]], reader: Callable[[str], Callable[[], Any]]
 ) -> None:
     """Cross-validate and print the metrics.
 
     trainer: gives what trains on a table with so many threads. reader: gives what reads the table of that name.
     Both give functions that workers can import.
     """
-    from functools import partial
-
-    from mlkit.formats.table_files import read_table
     from mlkit.tables.validation import Folds, fold_metrics, summarise
     from mlkit.threads import thread_count
 
-    if reader is None:
-        form = t.table_format(values["delimiter"], values["header"], values["na"], values["errors"])
-        reader = lambda path: partial(read_table, path, form)  # noqa: E731
-    if roles is None:
-        keys = ("target", "weight", "ignore", "id", "categorical", "task", "class_weight")
-        roles = t.columns(*(values[key] for key in keys))
-    folds = Folds(roles, values["folds"], values["seed"], values["group"], values["stratified"])
-    workers = folds_workers(values)
+    folds = Folds(job.roles, job.folds.folds, job.seed, job.folds.group, job.folds.stratified)
+    workers = Workers(job.workers.cluster, job.workers.processes, "-", threads=job.threads)
     with out.progress("Cross-validating") as report:
         if workers:
-            results = _folds_on_workers(workers, values["table"], folds, trainer, reader, report)
+            results = _folds_on_workers(workers, job.table, folds, trainer, reader, report)
         else:
-            count = thread_count(values.get("threads"))
-            table = reader(values["table"])()
+            count = thread_count(job.threads)
+            table = reader(job.table)()
             results = fold_metrics(table, trainer(count), folds, threads=count, progress=report)
     summary = summarise(results)
-    if values["json"]:
+    if job.json:
         metrics = {name: {"mean": mean, "spread": spread} for name, (mean, spread) in summary.items()}
         out.json("mlkit.cv", {"folds": results, "metrics": metrics})
     else:
         rows = ((name, f"{mean:.6g}", f"{spread:.3g}") for name, (mean, spread) in summary.items())
         out.table(("metric", "mean", "spread"), rows)
-
-
-def folds_workers(values: dict[str, Any]) -> Workers:
-    """Return what the options say about workers that take a fold each."""
-    return Workers(values["cluster"], values["processes"], "-", threads=values.get("threads"))
 
 
 def _folds_on_workers(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mlkit.cli import options
 from mlkit.cli.output import out
 
 if TYPE_CHECKING:
-    from mlkit.formats.table_files import TableFormat
+    from collections.abc import Callable
+
+    from mlkit.formats.table_files import Table, TableFormat
     from mlkit.tables.columns import Columns
 
 TABLE, TREE, SAMPLE = "Table", "Trees", "Sampling"
@@ -126,6 +130,15 @@ def table_format(
     )
 
 
+def reader(form: TableFormat) -> Callable[[str], Callable[[], Table]]:
+    """Return what gives, for a path, the function that reads its table: one that workers can import."""
+    from functools import partial
+
+    from mlkit.formats.table_files import read_table
+
+    return lambda path: partial(read_table, path, form)
+
+
 def format_for(model: Any, form: TableFormat) -> TableFormat:
     """Return the format with the words for missing that the model was trained with."""
     from dataclasses import replace
@@ -134,21 +147,50 @@ def format_for(model: Any, form: TableFormat) -> TableFormat:
     return replace(form, missing=tuple(dict.fromkeys((*form.missing, *marks))))
 
 
-def columns(
-    target: str, weight: str | None, ignore: str | None, ids: str | None, categorical: str | None, task: str,
-    class_weight: str | None = None, bins: int = 255,
-) -> Columns:  # fmt: skip
-    """Return which columns play which part."""
-    from mlkit.tables.columns import Columns
+@dataclass(frozen=True)
+class ColumnOptions:
+    """Which columns play which part, besides the target."""
 
-    return Columns(
-        target, weight, (*split(ignore), *split(ids)), split(categorical), task, class_weight, bins
-    )
+    class_weight: ClassWeight = None
+    weight: Weight = None
+    ignore: Ignore = None
+    id: Id = None
+    categorical: Categorical = None
+
+    def roles(self, target: str, task: str, bins: int = 255) -> Columns:
+        """Return which columns play which part."""
+        from mlkit.tables.columns import Columns
+
+        ignored = (*split(self.ignore), *split(self.id))
+        return Columns(target, self.weight, ignored, split(self.categorical), task, self.class_weight, bins)
+
+    def as_text(self, target: str) -> tuple[str, ...]:
+        """Return the columns whose text matters, whatever it looks like: the target and named categories."""
+        return (target, *split(self.categorical))
 
 
-def text_columns(values: dict[str, Any]) -> tuple[str, ...]:
-    """Return the columns whose text matters, whatever it looks like: the target and named categories."""
-    return (values["target"], *split(values["categorical"]))
+@dataclass(frozen=True)
+class FormatOptions:
+    """How a table is written down."""
+
+    delimiter: Delimiter = None
+    header: Header = None
+    na: Missing = None
+    errors: options.Errors = options.TextErrors.strict
+
+    @property
+    def form(self) -> TableFormat:
+        """Return the format that readers of tables take."""
+        return table_format(self.delimiter, self.header, self.na, self.errors)
+
+
+@dataclass(frozen=True)
+class FoldOptions:
+    """How cross-validation deals out the rows."""
+
+    folds: Folds = 5
+    group: Group = None
+    stratified: Stratified = True
 
 
 def tell(model: Any) -> None:

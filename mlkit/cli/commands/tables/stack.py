@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mlkit.cli import options
 from mlkit.cli.commands.tables import options as t
-from mlkit.cli.commands.tables.model_commands import add_model_commands, run_folds
+from mlkit.cli.commands.tables.model_commands import FoldRun, add_model_commands, run_folds
+from mlkit.cli.option_groups import spread
 from mlkit.cli.output import out
 from mlkit.cli.registry import App
+
+if TYPE_CHECKING:
+    from mlkit.tables.columns import Columns
 
 app = App(help="Stacked models on tables: out-of-fold predictions feed a final model.")
 
@@ -27,26 +32,32 @@ InnerFolds = Annotated[
 L2 = Annotated[float, typer.Option("--l2", metavar="X", help="Penalty of the final model.")]
 
 
-def _trainer(v: dict[str, Any], **run: Any) -> Callable[..., Any]:
-    """Return the function that trains on a table with the options in `v`."""
+@dataclass(frozen=True)
+class StackOptions:
+    """What both the training and the cross-validation of a stack take."""
+
+    models: Models = "bag,boost,logistic"
+    inner_folds: InnerFolds = 5
+    rounds: t.Rounds = 100
+    l2: L2 = 1.0
+    task: t.Task = "auto"
+
+
+def _trainer(stack: StackOptions, roles: Columns, seed: int, **run: Any) -> Callable[..., Any]:
+    """Return the function that trains on a table."""
     from functools import partial
 
     from mlkit.stacking import StackSettings, train_stack
 
-    roles = t.columns(
-        *(v[k] for k in ("target", "weight", "ignore", "id", "categorical", "task", "class_weight"))
-    )
-    settings = StackSettings(t.split(v["models"]), v["inner_folds"], v["rounds"], v["l2"], v["seed"])
+    settings = StackSettings(t.split(stack.models), stack.inner_folds, stack.rounds, stack.l2, seed)
     return partial(train_stack, columns=roles, settings=settings, **run)
 
 
 @app.command()
+@spread
 def train(
-    table: t.TableArgument, target: t.Target, output: t.ModelOutput, models: Models = "bag,boost,logistic",
-    inner_folds: InnerFolds = 5, rounds: t.Rounds = 100, l2: L2 = 1.0, task: t.Task = "auto",
-    class_weight: t.ClassWeight = None, weight: t.Weight = None, ignore: t.Ignore = None, id: t.Id = None,
-    categorical: t.Categorical = None, delimiter: t.Delimiter = None, header: t.Header = None, na: t.Missing = None,
-    errors: options.Errors = options.TextErrors.strict, threads: options.Threads = None, seed: options.Seed = 1,
+    table: t.TableArgument, target: t.Target, output: t.ModelOutput, stack: StackOptions, columns: t.ColumnOptions,
+    format: t.FormatOptions, threads: options.Threads = None, seed: options.Seed = 1,
 ) -> None:  # fmt: skip
     """Train several models, and a final one on their out-of-fold predictions.
 
@@ -56,31 +67,25 @@ def train(
     Example:
       mlkit stack train train.csv --target species --models bag,boost,logistic -o stack.model
     """
-    values = dict(locals())
     from mlkit.formats.streams import refuse_same_file
     from mlkit.formats.table_files import read_table
     from mlkit.threads import thread_count
 
     refuse_same_file(output, [table])
+    roles = columns.roles(target, stack.task)
     with out.progress("Stacking") as report:
-        fit = _trainer(values, progress=report, remark=out.warn, threads=thread_count(threads))
-        model = fit(
-            read_table(table, t.table_format(delimiter, header, na, errors), as_text=t.text_columns(values))
-        )
+        fit = _trainer(stack, roles, seed, progress=report, remark=out.warn, threads=thread_count(threads))
+        model = fit(read_table(table, format.form, as_text=columns.as_text(target)))
     model.save(output)
     t.tell(model)
 
 
 @app.command()
+@spread
 def cv(
-    table: t.TableArgument, target: t.Target, folds: t.Folds = 5, group: t.Group = None,
-    stratified: t.Stratified = True, models: Models = "bag,boost,logistic", inner_folds: InnerFolds = 5,
-    rounds: t.Rounds = 100, l2: L2 = 1.0,
-    task: t.Task = "auto", class_weight: t.ClassWeight = None, weight: t.Weight = None, ignore: t.Ignore = None,
-    id: t.Id = None, categorical: t.Categorical = None, delimiter: t.Delimiter = None, header: t.Header = None,
-    na: t.Missing = None, errors: options.Errors = options.TextErrors.strict, threads: options.Threads = None,
-    seed: options.Seed = 1, cluster: options.Cluster = None,
-    processes: options.Processes = None, json: options.Json = False,
+    table: t.TableArgument, target: t.Target, folds: t.FoldOptions, stack: StackOptions, columns: t.ColumnOptions,
+    format: t.FormatOptions, workers: options.WorkerOptions, threads: options.Threads = None,
+    seed: options.Seed = 1, json: options.Json = False,
 ) -> None:  # fmt: skip
     """Cross-validate: mean and spread of the metrics over folds.
 
@@ -88,8 +93,9 @@ def cv(
     Example:
       mlkit stack cv train.csv --target species --models boost,logistic
     """
-    values = dict(locals())
-    run_folds(values, lambda count: _trainer(values, threads=count))
+    roles = columns.roles(target, stack.task)
+    job = FoldRun(table, roles, folds, seed, workers, threads, json)
+    run_folds(job, lambda count: _trainer(stack, roles, seed, threads=count), t.reader(format.form))
 
 
 add_model_commands(app, "stack", trees=False)
