@@ -9,7 +9,7 @@ function __mlkit_at
     end
     test "$path" = "$argv"
 end
-set -g __mlkit_paths 'bag' 'bag calibrate' 'bag cv' 'bag eval' 'bag export' 'bag importance' 'bag inspect' 'bag predict' 'bag train' 'batch' 'batch bpe' 'batch bpe count' 'batch cooccur' 'batch cooccur count' 'batch ngram' 'batch ngram count' 'batch vocab' 'batch vocab count' 'bleu' 'boost' 'boost calibrate' 'boost cv' 'boost eval' 'boost export' 'boost importance' 'boost inspect' 'boost predict' 'boost train' 'bpe' 'bpe convert' 'bpe count' 'bpe decode' 'bpe encode' 'bpe inspect' 'bpe learn' 'bpe merge' 'bpe vocab' 'chrf' 'completion' 'cooccur' 'cooccur count' 'cooccur merge' 'demo' 'fasttext' 'fasttext analogies' 'fasttext cbow' 'fasttext convert' 'fasttext dump' 'fasttext nn' 'fasttext predict' 'fasttext predict-prob' 'fasttext print-ngrams' 'fasttext print-sentence-vectors' 'fasttext print-word-vectors' 'fasttext quantize' 'fasttext skipgram' 'fasttext supervised' 'fasttext test' 'fasttext test-label' 'impute' 'kmeans' 'kmeans assign' 'kmeans eval' 'kmeans sweep' 'kmeans train' 'lr-find' 'net' 'net average' 'net cv' 'net distill' 'net eval' 'net predict' 'net train' 'ngram' 'ngram convert' 'ngram count' 'ngram generate' 'ngram info' 'ngram merge' 'ngram mix' 'ngram perplexity' 'ngram prune' 'ngram score' 'ngram train' 'resample' 'resample over' 'resample split' 'resample under' 'reweight' 'reweight covariate' 'reweight label' 'score' 'stack' 'stack cv' 'stack eval' 'stack predict' 'stack train' 'table' 'table info' 'ter' 'train-glove' 'train-w2v' 'vectors' 'vectors analogy' 'vectors convert' 'vectors eval' 'vectors info' 'vectors nn' 'vectors plot' 'vocab' 'vocab count' 'vocab merge' 'warm'
+set -g __mlkit_paths 'bag' 'bag calibrate' 'bag cv' 'bag eval' 'bag export' 'bag importance' 'bag inspect' 'bag predict' 'bag train' 'batch' 'batch bpe' 'batch bpe count' 'batch cooccur' 'batch cooccur count' 'batch ngram' 'batch ngram count' 'batch vocab' 'batch vocab count' 'bleu' 'boost' 'boost calibrate' 'boost cv' 'boost eval' 'boost export' 'boost importance' 'boost inspect' 'boost predict' 'boost train' 'bpe' 'bpe convert' 'bpe count' 'bpe decode' 'bpe encode' 'bpe inspect' 'bpe learn' 'bpe merge' 'bpe vocab' 'chrf' 'completion' 'cooccur' 'cooccur count' 'cooccur merge' 'demo' 'fasttext' 'fasttext analogies' 'fasttext cbow' 'fasttext convert' 'fasttext dump' 'fasttext nn' 'fasttext predict' 'fasttext predict-prob' 'fasttext print-ngrams' 'fasttext print-sentence-vectors' 'fasttext print-word-vectors' 'fasttext quantize' 'fasttext skipgram' 'fasttext supervised' 'fasttext test' 'fasttext test-label' 'help' 'impute' 'kmeans' 'kmeans assign' 'kmeans eval' 'kmeans sweep' 'kmeans train' 'lr-find' 'net' 'net average' 'net cv' 'net distill' 'net eval' 'net predict' 'net train' 'ngram' 'ngram convert' 'ngram count' 'ngram generate' 'ngram info' 'ngram merge' 'ngram mix' 'ngram perplexity' 'ngram prune' 'ngram score' 'ngram train' 'resample' 'resample over' 'resample split' 'resample under' 'reweight' 'reweight covariate' 'reweight label' 'score' 'stack' 'stack cv' 'stack eval' 'stack predict' 'stack train' 'table' 'table info' 'ter' 'train-glove' 'train-w2v' 'vectors' 'vectors analogy' 'vectors convert' 'vectors eval' 'vectors info' 'vectors nn' 'vectors plot' 'vocab' 'vocab count' 'vocab merge' 'warm'
 complete -c mlkit -n '__mlkit_at ' -f -a 'bag' -d 'Bagging, random forests and extremely randomised trees on tables.'
 complete -c mlkit -n '__mlkit_at ' -f -a 'batch' -d 'Run counting commands in shards under Slurm.'
 complete -c mlkit -n '__mlkit_at ' -f -a 'bleu' -d 'Score translations with BLEU.'
@@ -20,6 +20,7 @@ complete -c mlkit -n '__mlkit_at ' -f -a 'completion' -d 'Print shell completion
 complete -c mlkit -n '__mlkit_at ' -f -a 'cooccur' -d 'Count which words occur near which.'
 complete -c mlkit -n '__mlkit_at ' -f -a 'demo' -d 'Show what mlkit does, on text that every machine has.'
 complete -c mlkit -n '__mlkit_at ' -f -a 'fasttext' -d 'Train word vectors and text classifiers as fastText does, and use its models.'
+complete -c mlkit -n '__mlkit_at ' -f -a 'help' -d 'Show the manual: a page for each family of commands and each topic.'
 complete -c mlkit -n '__mlkit_at ' -f -a 'impute' -d 'Fill the missing values of a table, or delete rows that have any.'
 complete -c mlkit -n '__mlkit_at ' -f -a 'kmeans' -d 'Cluster tables and word vectors by k-means.'
 complete -c mlkit -n '__mlkit_at ' -f -a 'lr-find' -d 'Find a learning rate by a range test.'
@@ -721,6 +722,7 @@ complete -c mlkit -n '__mlkit_at cooccur merge' -l verbose -s v -d 'Say more on 
 complete -c mlkit -n '__mlkit_at cooccur merge' -l debug -d 'Show a traceback for errors.'
 complete -c mlkit -n '__mlkit_at cooccur merge' -l help -d 'Show this message and exit.'
 complete -c mlkit -n '__mlkit_at demo' -l output -s o -r -d 'Folder for the text and the results.'
+complete -c mlkit -n '__mlkit_at demo' -l files-only -d 'Only make the sample files of the manual\'s examples.'
 complete -c mlkit -n '__mlkit_at demo' -l threads -s t -x -d 'Threads to use.'
 complete -c mlkit -n '__mlkit_at demo' -l config -r -d 'Read options from a YAML file (flags and environment win).'
 complete -c mlkit -n '__mlkit_at demo' -l print-config -d 'Print the effective options as YAML and exit.'
@@ -956,6 +958,12 @@ complete -c mlkit -n '__mlkit_at fasttext test-label' -l quiet -s q -d 'Say noth
 complete -c mlkit -n '__mlkit_at fasttext test-label' -l verbose -s v -d 'Say more on stderr.'
 complete -c mlkit -n '__mlkit_at fasttext test-label' -l debug -d 'Show a traceback for errors.'
 complete -c mlkit -n '__mlkit_at fasttext test-label' -l help -d 'Show this message and exit.'
+complete -c mlkit -n '__mlkit_at help' -l config -r -d 'Read options from a YAML file (flags and environment win).'
+complete -c mlkit -n '__mlkit_at help' -l print-config -d 'Print the effective options as YAML and exit.'
+complete -c mlkit -n '__mlkit_at help' -l quiet -s q -d 'Say nothing but errors on stderr.'
+complete -c mlkit -n '__mlkit_at help' -l verbose -s v -d 'Say more on stderr.'
+complete -c mlkit -n '__mlkit_at help' -l debug -d 'Show a traceback for errors.'
+complete -c mlkit -n '__mlkit_at help' -l help -s h -d 'Show this message and exit.'
 complete -c mlkit -n '__mlkit_at impute' -l output -s o -r -d 'Where to write (\'-\' is stdout).'
 complete -c mlkit -n '__mlkit_at impute' -l strategy -s s -x -d 'mean, median, mode, constant or delete.'
 complete -c mlkit -n '__mlkit_at impute' -l value -x -d 'The constant.'

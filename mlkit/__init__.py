@@ -20,6 +20,7 @@ ROOMS = (
     "glove",
     "linear",
     "lr_find",
+    "manual",
     "metrics",
     "nets",
     "ngram",

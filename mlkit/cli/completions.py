@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mlkit import manual
 from mlkit.cli.registry import loaded_tree
 from mlkit.version import __version__
 
@@ -52,10 +53,21 @@ def files(target: str) -> dict[str, str]:
         "bash": lambda: {"mlkit.bash": bash(nodes)},
         "zsh": lambda: {"_mlkit": zsh(nodes)},
         "fish": lambda: {"mlkit.fish": fish(nodes)},
-        "man": lambda: {f"man/{'-'.join(('mlkit', *node.path))}.1": man(node) for node in nodes},
+        "man": lambda: {
+            **{f"man/{'-'.join(('mlkit', *node.path))}.1": man(node) for node in nodes},
+            **pages(),
+        },
     }
     chosen = makers if target == "all" else {target: makers[target]}
     return {name: text for make in chosen.values() for name, text in make().items()}
+
+
+def pages() -> dict[str, str]:
+    """Return the pages of the manual as man pages of section 7, by file name."""
+    return {
+        f"man/mlkit-{topic}.7": manual.man_page(topic, manual.page(topic), __version__)
+        for topic in manual.topics()
+    }
 
 
 def _node(path: tuple[str, ...], command: Any) -> Node:
@@ -274,7 +286,16 @@ def man(node: Node) -> str:
         ".SH EXIT STATUS",
         "0 done; 1 bad data or a fault of the system; 2 usage; 130 interrupted; 128 + N stopped by signal N.",
     ]
+    lines += [".SH SEE ALSO", *_see_also(node)]
     return "\n".join(lines) + "\n"
+
+
+def _see_also(node: Node) -> list[str]:
+    """Return the page of the manual that a command belongs to; of mlkit itself, all pages."""
+    if not node.path:
+        return [f".BR {_roff(f'mlkit-{topic}')} (7)," for topic in manual.topics()] + [".BR mlkit\\-help (1)"]
+    topic = manual.topic_of(node.path[0])
+    return [".BR mlkit (1),", f".BR {_roff(f'mlkit-{topic}')} (7)"] if topic else [".BR mlkit (1)"]
 
 
 def _man_text(text: str) -> list[str]:

@@ -85,6 +85,7 @@ COMMANDS: dict[str, Entry] = {
     "batch": Entry("batch.command", "Run counting commands in shards under Slurm.", TOOLS),
     "warm": Entry("warm", "Compile every kernel ahead of time.", TOOLS),
     "completion": Entry("completion", "Print shell completions and man pages.", TOOLS),
+    "help": Entry("help", "Show the manual: a page for each family of commands and each topic.", TOOLS),
     "demo": Entry("demo", "Show what mlkit does, on text that every machine has.", TOOLS),
 }
 
@@ -107,6 +108,16 @@ def command_path() -> str:
     return " ".join(["mlkit", *_path])
 
 
+def _name_the_page(command: Any, context: Any) -> None:
+    """Let the help of a command end with the page of the manual that it belongs to."""
+    words = context.command_path.split()[1:]
+    if words and not command.epilog:
+        from mlkit import manual
+
+        if topic := manual.topic_of(words[0]):
+            command.epilog = f"The manual has more: 'mlkit help {topic}'."
+
+
 class Command(TyperCommand):
     """A command with the options that every command has, and with --config."""
 
@@ -120,6 +131,10 @@ class Command(TyperCommand):
             if hasattr(parameter, "is_flag") and not parameter.is_flag and not parameter.metavar:
                 parameter.metavar = VALUE_NAMES.get(parameter.type.name)
         self.params.extend(_common_options())
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        _name_the_page(self, ctx)
+        super().format_help(ctx, formatter)
 
     def make_context(self, info_name: Any, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """Read --config before the options are parsed: its values become the defaults."""
@@ -156,6 +171,10 @@ class Group(TyperGroup):
         settings.setdefault("context_settings", HELP_OPTIONS)
         settings["no_args_is_help"] = True
         super().__init__(*arguments, **settings)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        _name_the_page(self, ctx)
+        super().format_help(ctx, formatter)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Remember which command runs: error messages begin with it."""
@@ -231,7 +250,7 @@ def root_command() -> Any:
     app = typer.Typer(
         cls=Root, pretty_exceptions_enable=False, context_settings=ROOT_OPTIONS, add_completion=False,
         help="Classical NLP and machine learning as composable commands.",
-        epilog="'mlkit COMMAND --help' explains a command and shows an example.",
+        epilog="'mlkit COMMAND --help' explains a command and shows an example, 'mlkit help' is the manual.",
     )  # fmt: skip
 
     @app.callback()

@@ -18,7 +18,7 @@ WORDS = "red green blue one two three four five row column matrix vector array s
 STEPS = (
     Step(
         "Learn word vectors from it",
-        "mlkit train-w2v corpus.txt -o vectors.txt --dim 80 --window 5 --epochs 8 --lr 0.05",
+        "mlkit train-w2v documentation.txt -o vectors.txt --dim 80 --window 5 --epochs 8 --lr 0.05",
     ),
     Step("Which words are used like 'red'?", "mlkit vectors nn vectors.txt red -k 6"),
     Step("... like 'cosine'?", "mlkit vectors nn vectors.txt cosine -k 6"),
@@ -30,9 +30,9 @@ STEPS = (
         "A picture of some neighbourhoods", f"mlkit vectors plot vectors.txt {WORDS} --oov skip -o words.svg"
     ),
     Step("The same picture here", f"mlkit vectors plot vectors.txt {WORDS} --oov skip"),
-    Step("Learn subword pieces", "mlkit bpe learn corpus.txt -o tokenizer.json --vocab-size 4000"),
+    Step("Learn subword pieces", "mlkit bpe learn documentation.txt -o tokenizer.json --vocab-size 4000"),
     Step("... and see how they cut words", "mlkit bpe inspect tokenizer.json unparsable multithreading"),
-    Step("Learn a language model of words", "mlkit ngram train corpus.txt -o words.bin --order 3"),
+    Step("Learn a language model of words", "mlkit ngram train documentation.txt -o words.bin --order 3"),
     Step(
         "... and let it write", "mlkit ngram generate words.bin --beam 5 --length 12 --prefix 'returns the'"
     ),

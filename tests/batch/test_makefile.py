@@ -1,4 +1,4 @@
-"""README's Makefile builds the whole pipeline, in parallel, with the results of single runs."""
+"""The manual's Makefile builds the whole pipeline, in parallel, with the results of single runs."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import REPOSITORY, Run, command_environment
-from tests.test_readme import texts  # noqa: F401  (a fixture)
+from mlkit import manual
+from tests.conftest import Run, command_environment
+from tests.manual.conftest import samples  # noqa: F401  (a fixture)
 
-README = REPOSITORY / "README.md"
+PAGE = manual.page("make")
 
 
 @pytest.fixture
-def make(tmp_path: Path, texts: Path) -> Run:  # noqa: F811
-    """Return a function that runs make in a folder with README's Makefile and a corpus."""
+def make(tmp_path: Path, samples: Path) -> Run:  # noqa: F811
+    """Return a function that runs make in a folder with the manual's Makefile and a corpus."""
     program = shutil.which("make")
     if program is None:
         pytest.skip("make is not installed")
-    found = re.search(r"^```make\n(.*?)^```$", README.read_text(), re.M | re.S)
+    found = re.search(r"^```make\n(.*?)^```$", PAGE, re.M | re.S)
     assert found
     (tmp_path / "Makefile").write_text(found[1])
     for name in ("corpus.txt", "test.txt"):
-        (tmp_path / name).write_bytes((texts / name).read_bytes())
+        (tmp_path / name).write_bytes((samples / name).read_bytes())
     (tmp_path / "pairs.txt").write_text("value\tvalues\t9\nlist\ttuple\t7\nlist\tdate\t1\n")
     launcher = tmp_path / ".bin" / "mlkit"
     launcher.parent.mkdir()

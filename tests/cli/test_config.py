@@ -19,6 +19,7 @@ def test_precedence_is_flag_environment_file_default(mlkit: Run, tmp_path: Path)
     (tmp_path / "c.yaml").write_text("threads: 3\noutput: from-file\n")
     assert settings(mlkit("demo", "--print-config"))["output"] == "mlkit-demo"
     assert settings(mlkit("demo", "--config", "c.yaml", "--print-config")) == {
+        "files-only": False,
         "output": "from-file",
         "threads": 3,
     }

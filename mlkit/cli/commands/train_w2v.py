@@ -152,7 +152,7 @@ def train_w2v(
 
     --processes N and --cluster train a shard of the text on each worker, from weights that they put together --sync
     times in an epoch. With --threads 1 the result depends on the number of workers only; it is less good than
-    that of one machine where rounds are long (see the README): raise --sync.
+    that of one machine where rounds are long (mlkit help workers): raise --sync.
 
     \b
     Example:
