@@ -24,7 +24,7 @@ def man_page(topic: str, text: str, version: str) -> str:
         ".nh",
         ".ad l",
         ".SH DESCRIPTION",
-        *_body(plain(text).split("\n")[1:]),
+        *_without_needless(_body(plain(text).split("\n")[1:])),
         ".SH SEE ALSO",
         ".BR mlkit (1)",
     ]
@@ -70,6 +70,16 @@ def _body(source: Sequence[str]) -> list[str]:
     return lines
 
 
+def _without_needless(lines: Sequence[str]) -> list[str]:
+    """Leave out paragraph macros right after a heading, which begins a paragraph itself."""
+    heads = [".SH DESCRIPTION", *lines]
+    return [
+        line
+        for before, line in zip(heads, lines, strict=False)
+        if line != ".PP" or not before.startswith((".SH", ".SS"))
+    ]
+
+
 def _goes_on(line: str) -> bool:
     return bool(line.strip()) and not re.match(r"[*-] |\d+\. |```|\||#", line)
 
@@ -112,7 +122,7 @@ def _inline(text: str) -> str:
         pieces.append(escaped(text[position : found.start()]).removeprefix("\\&" if position else "\0"))
         code, bold, emphasis, link, target = found.groups()
         if code is not None or bold is not None:
-            pieces.append(f"\\fB{escaped(code or bold)}\\fR")
+            pieces.append(f"\\fB{escaped(code or bold.replace('`', ''))}\\fR")
         elif emphasis is not None:
             pieces.append(f"\\fI{escaped(emphasis)}\\fR")
         else:
