@@ -111,7 +111,6 @@ def circle_among(edges: dict[str, set[str]]) -> list[str]:
     return []
 
 
-@pytest.mark.xfail(reason="circles of bpe, cluster, metrics and jit are opened next", strict=True)
 def test_no_circle_of_files() -> None:
     """Imports inside functions count: a file that needs another at run time stands above it."""
     names = {".".join(("mlkit", *path.relative_to(PACKAGE).with_suffix("").parts)): path for path in SOURCES}

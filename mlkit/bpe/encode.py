@@ -154,4 +154,15 @@ def _preparation(model: BpeModel) -> Any:
 
 def pieces_of(model: BpeModel, lines: Iterable[str]) -> Iterator[list[str]]:
     """Yield the pieces of every line."""
-    return map(model.encode_pieces, lines)
+    return map(LineEncoder(model).encode, lines)
+
+
+class LineEncoder:
+    """Encode single lines in plain Python."""
+
+    def __init__(self, model: BpeModel) -> None:
+        self._encoder = Encoder(model, plain=True)
+
+    def encode(self, line: str) -> list[str]:
+        """Return the pieces of a line."""
+        return self._encoder.encode_line(line)

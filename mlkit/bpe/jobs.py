@@ -11,16 +11,9 @@ from typing import Any, cast
 from mlkit.bpe.counting import count_words
 from mlkit.bpe.encode import Encoder
 from mlkit.bpe.encode_options import Options, Output
-from mlkit.bpe.model import (
-    BpeModel,
-    Format,
-    Kind,
-    guess_format,
-    load_model,
-    refuse_format,
-    save_model,
-    vocab_path,
-)
+from mlkit.bpe.load import load_model
+from mlkit.bpe.model import BpeModel, Format, Kind
+from mlkit.bpe.save import guess_format, refuse_format, save_model, vocab_path
 from mlkit.errors import DataError, UsageError
 from mlkit.formats.streams import (
     Errors,

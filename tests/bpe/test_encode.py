@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlkit.bpe import BpeModel, Encoder, Options, load_model
+from mlkit.bpe import BpeModel, Encoder, LineEncoder, Options, load_model
 from mlkit.bpe import encode as encoding
 from mlkit.bpe.decode import Decoder
 from mlkit.bpe.encode_compiled import KernelEncoder, Tables
 from mlkit.bpe.encode_plain import PlainEncoder
-from mlkit.bpe.model import save_model
+from mlkit.bpe.save import save_model
 from mlkit.bpe.text_blocks import Piece
 from mlkit.errors import DataError, UsageError
 from mlkit.jit import jit_disabled
@@ -336,8 +336,8 @@ def test_options_that_do_not_fit(model: BpeModel) -> None:
             Encoder(model, Options(marker="@@"))
 
 
-def test_encode_pieces_of_a_line(model: BpeModel) -> None:
+def test_pieces_of_a_line(model: BpeModel) -> None:
     assert (
-        "".join(model.encode_pieces("kalo mina")).replace("@@", "").replace("Ġ", "").replace("▁", "")
+        "".join(LineEncoder(model).encode("kalo mina")).replace("@@", "").replace("Ġ", "").replace("▁", "")
         == "kalomina"
     )

@@ -212,7 +212,7 @@ learning.SMALL = -1
 assert learning.learn(counts, options) == plain
 from mlkit.bpe import Encoder, Options
 from mlkit.bpe.encode_compiled import KernelEncoder, Tables
-from mlkit.bpe.text import Piece
+from mlkit.bpe.text_blocks import Piece
 text = Piece("x", 0, 1, 0, "low lowest é\\n newest ".encode())
 for options in (Options(), Options("ids"), Options("uint16"), Options(dropout=0.5)):
     fast = bytes(KernelEncoder(Tables(plain, options)).encode(text))

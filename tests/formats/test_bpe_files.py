@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlkit.bpe.model import BpeModel, load_model, save_model
+from mlkit.bpe.load import load_model
+from mlkit.bpe.model import BpeModel
+from mlkit.bpe.save import save_model
 from mlkit.errors import DataError, MlkitError, ModelError, UsageError
 from mlkit.formats import merges
 from mlkit.formats.merges import read_merges, write_fastbpe, write_merges

@@ -95,7 +95,7 @@ def tokenizer_of(name: str, model: str | None) -> str | Tokenizer:
     """Return the tokenizer that the options name: the model's, if there is one."""
     if model is None:
         return name
-    from mlkit.bpe import load_model
+    from mlkit.bpe import LineEncoder, load_model
     from mlkit.metrics.subwords import Subwords, model_name
 
-    return Subwords(load_model(model).encode_pieces, model_name(model))
+    return Subwords(LineEncoder(load_model(model)).encode, model_name(model))
