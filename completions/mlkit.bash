@@ -5,7 +5,7 @@ _mlkit() {
     for ((i = 1; i < COMP_CWORD; i++)); do
         candidate=${path:+$path }${COMP_WORDS[i]}
         case $candidate in
-            'bag'|'batch'|'bleu'|'boost'|'bpe'|'chrf'|'completion'|'cooccur'|'demo'|'fasttext'|'help'|'impute'|'kmeans'|'lr-find'|'net'|'ngram'|'resample'|'reweight'|'score'|'stack'|'table'|'ter'|'train-glove'|'train-w2v'|'vectors'|'vocab'|'warm'|'bag calibrate'|'bag cv'|'bag eval'|'bag export'|'bag importance'|'bag inspect'|'bag predict'|'bag train'|'batch bpe'|'batch cooccur'|'batch ngram'|'batch vocab'|'batch bpe count'|'batch cooccur count'|'batch ngram count'|'batch vocab count'|'boost calibrate'|'boost cv'|'boost eval'|'boost export'|'boost importance'|'boost inspect'|'boost predict'|'boost train'|'bpe convert'|'bpe count'|'bpe decode'|'bpe encode'|'bpe inspect'|'bpe learn'|'bpe merge'|'bpe vocab'|'cooccur count'|'cooccur merge'|'fasttext analogies'|'fasttext cbow'|'fasttext convert'|'fasttext dump'|'fasttext nn'|'fasttext predict'|'fasttext predict-prob'|'fasttext print-ngrams'|'fasttext print-sentence-vectors'|'fasttext print-word-vectors'|'fasttext quantize'|'fasttext skipgram'|'fasttext supervised'|'fasttext test'|'fasttext test-label'|'kmeans assign'|'kmeans eval'|'kmeans sweep'|'kmeans train'|'net average'|'net cv'|'net distill'|'net eval'|'net predict'|'net train'|'ngram convert'|'ngram count'|'ngram generate'|'ngram info'|'ngram merge'|'ngram mix'|'ngram perplexity'|'ngram prune'|'ngram score'|'ngram train'|'resample over'|'resample split'|'resample under'|'reweight covariate'|'reweight label'|'stack cv'|'stack eval'|'stack predict'|'stack train'|'table info'|'vectors analogy'|'vectors convert'|'vectors eval'|'vectors info'|'vectors nn'|'vectors plot'|'vocab count'|'vocab merge') path=$candidate ;;
+            'bag'|'batch'|'bleu'|'boost'|'bpe'|'chrf'|'completion'|'cooccur'|'demo'|'fasttext'|'gmm'|'help'|'impute'|'kmeans'|'lr-find'|'net'|'ngram'|'resample'|'reweight'|'score'|'stack'|'table'|'ter'|'train-glove'|'train-w2v'|'vectors'|'vocab'|'warm'|'bag calibrate'|'bag cv'|'bag eval'|'bag export'|'bag importance'|'bag inspect'|'bag predict'|'bag train'|'batch bpe'|'batch cooccur'|'batch ngram'|'batch vocab'|'batch bpe count'|'batch cooccur count'|'batch ngram count'|'batch vocab count'|'boost calibrate'|'boost cv'|'boost eval'|'boost export'|'boost importance'|'boost inspect'|'boost predict'|'boost train'|'bpe convert'|'bpe count'|'bpe decode'|'bpe encode'|'bpe inspect'|'bpe learn'|'bpe merge'|'bpe vocab'|'cooccur count'|'cooccur merge'|'fasttext analogies'|'fasttext cbow'|'fasttext convert'|'fasttext dump'|'fasttext nn'|'fasttext predict'|'fasttext predict-prob'|'fasttext print-ngrams'|'fasttext print-sentence-vectors'|'fasttext print-word-vectors'|'fasttext quantize'|'fasttext skipgram'|'fasttext supervised'|'fasttext test'|'fasttext test-label'|'gmm assign'|'gmm eval'|'gmm sample'|'gmm train'|'kmeans assign'|'kmeans eval'|'kmeans sweep'|'kmeans train'|'net average'|'net cv'|'net distill'|'net eval'|'net predict'|'net train'|'ngram convert'|'ngram count'|'ngram generate'|'ngram info'|'ngram merge'|'ngram mix'|'ngram perplexity'|'ngram prune'|'ngram score'|'ngram train'|'resample over'|'resample split'|'resample under'|'reweight covariate'|'reweight label'|'stack cv'|'stack eval'|'stack predict'|'stack train'|'table info'|'vectors analogy'|'vectors convert'|'vectors eval'|'vectors info'|'vectors nn'|'vectors plot'|'vocab count'|'vocab merge') path=$candidate ;;
         esac
     done
     case "${path:+$path }$previous" in
@@ -51,6 +51,9 @@ _mlkit() {
         'cooccur count --format') words='mlkit glove' ;;
         'cooccur count --errors') words='strict replace skip' ;;
         'cooccur merge --format') words='mlkit glove' ;;
+        'gmm assign --errors') words='strict replace skip' ;;
+        'gmm eval --errors') words='strict replace skip' ;;
+        'gmm train --errors') words='strict replace skip' ;;
         'impute --errors') words='strict replace skip' ;;
         'kmeans assign --errors') words='strict replace skip' ;;
         'kmeans eval --errors') words='strict replace skip' ;;
@@ -113,7 +116,7 @@ _mlkit() {
         'vocab merge --format') words='tsv word2vec' ;;
     esac
     if [[ -z $words ]]; then case "$path" in
-        '') words='--help --version -h bag batch bleu boost bpe chrf completion cooccur demo fasttext help impute kmeans lr-find net ngram resample reweight score stack table ter train-glove train-w2v vectors vocab warm' ;;
+        '') words='--help --version -h bag batch bleu boost bpe chrf completion cooccur demo fasttext gmm help impute kmeans lr-find net ngram resample reweight score stack table ter train-glove train-w2v vectors vocab warm' ;;
         'bag') words='--help -h calibrate cv eval export importance inspect predict train' ;;
         'bag calibrate') words='--config --debug --delimiter --errors --header --help --method --na --no-header --output --print-config --quiet --target --threads --verbose --weight -o -q -t -v' ;;
         'bag cv') words='--base --bins --bootstrap --categorical --class-weight --cluster --config --debug --delimiter --errors --extra --features --folds --group --header --help --id --ignore --json --l2 --max-depth --min-leaf --min-split --na --no-bootstrap --no-header --print-config --processes --quiet --rounds --rows --seed --shuffled --stratified --target --task --threads --verbose --vote --weight -k -n -q -t -v' ;;
@@ -173,6 +176,11 @@ _mlkit() {
         'fasttext supervised') words='--autotune-duration --autotune-metric --autotune-modelsize --autotune-predictions --autotune-trials --autotune-validation --bucket --checkpoint --checkpoint-every --cluster --config --debug --dim --epoch --help --input --json --label --loss --lr --maxn --min-count --min-count-label --minn --native --neg --no-shuffle --no-vec --output --patience --pretrained-vectors --print-config --processes --quiet --resume --sample --save-output --seed --shuffle --sync --thread --threads --tmp-dir --valid --verbose --word-ngrams --ws -i -o -q -t -v' ;;
         'fasttext test') words='--config --debug --help --json --label --print-config --quiet --verbose -q -v' ;;
         'fasttext test-label') words='--config --confusion --debug --help --json --label --print-config --quiet --verbose -q -v' ;;
+        'gmm') words='--help -h assign eval sample train' ;;
+        'gmm assign') words='--config --debug --delimiter --errors --header --help --log-likelihood --na --no-header --output --print-config --proba --quiet --threads --verbose -o -q -t -v' ;;
+        'gmm eval') words='--config --debug --delimiter --errors --header --help --json --labels --na --no-header --print-config --quiet --threads --verbose -q -t -v' ;;
+        'gmm sample') words='--config --debug --help --output --print-config --quiet --rows --seed --verbose -n -o -q -v' ;;
+        'gmm train') words='--by --clusters --config --covariance --debug --delimiter --errors --hard --header --help --id --ignore --json --max-iterations --na --no-header --output --print-config --quiet --reg --runs --scale --seed --threads --tol --verbose -k -o -q -t -v' ;;
         'help') words='--config --debug --help --print-config --quiet --verbose -h -q -v' ;;
         'impute') words='--columns --config --debug --delimiter --errors --from --header --help --indicators --na --no-header --output --print-config --quiet --strategy --value --verbose -h -o -q -s -v' ;;
         'kmeans') words='--help -h assign eval sweep train' ;;

@@ -80,6 +80,7 @@ COMMANDS: dict[str, Entry] = {
         TABLES,
     ),
     "kmeans": Entry("clustering.kmeans", "Cluster tables and word vectors by k-means.", TABLES),
+    "gmm": Entry("clustering.gmm", "Gaussian mixtures of tables: soft clusters, densities, samples.", TABLES),
     "net": Entry("net.train", "Neural networks on tables and labelled text.", TABLES),
     "lr-find": Entry("lr_find.command", "Find a learning rate by a range test.", TOOLS),
     "batch": Entry("batch.command", "Run counting commands in shards under Slurm.", TOOLS),

@@ -52,3 +52,48 @@ def potential(
     """Return the weighted sum of squared distances to the nearest centre."""
     weights = weights if weights is not None else [1.0] * len(rows)
     return sum(w * nearest(row, centres)[1] for row, w in zip(rows, weights, strict=True))
+
+
+def log_density(row: Point, mean: Point, covariance: Sequence[Point]) -> float:
+    """Return the log density of a Gaussian, by Gaussian elimination."""
+    d = len(row)
+    table = [[*map(float, covariance[i]), float(row[i]) - float(mean[i])] for i in range(d)]
+    right = [line[-1] for line in table]
+    log_determinant = 0.0
+    for i in range(d):
+        log_determinant += math.log(table[i][i])
+        for j in range(i + 1, d):
+            factor = table[j][i] / table[i][i]
+            table[j] = [a - factor * b for a, b in zip(table[j], table[i], strict=True)]
+    solved = [0.0] * d
+    for i in reversed(range(d)):
+        rest = sum(table[i][j] * solved[j] for j in range(i + 1, d))
+        solved[i] = (table[i][-1] - rest) / table[i][i]
+    length = sum(a * b for a, b in zip(right, solved, strict=True))
+    return -0.5 * (d * math.log(2 * math.pi) + log_determinant + length)
+
+
+def responsibilities(
+    rows: Sequence[Point],
+    weights: Point,
+    means: Sequence[Point],
+    covariances: Sequence[Sequence[Point]],
+    *,
+    hard: bool,
+) -> tuple[list[list[float]], float]:
+    """Return the components' parts of every row, and the mean log density (hard: of the best component)."""
+    parts, total = [], 0.0
+    for row in rows:
+        logs = [
+            math.log(w) + log_density(row, mean, matrix)
+            for w, mean, matrix in zip(weights, means, covariances, strict=True)
+        ]
+        most = max(logs)
+        if hard:
+            total += most
+            parts.append([float(c == logs.index(most)) for c in range(len(logs))])
+        else:
+            whole = most + math.log(sum(math.exp(value - most) for value in logs))
+            total += whole
+            parts.append([math.exp(value - whole) for value in logs])
+    return parts, total / len(rows)
