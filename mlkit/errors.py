@@ -69,8 +69,11 @@ def system_message(error: OSError) -> str:
 class MissingExtra(MlkitError):
     """A library of an optional extra is not installed."""
 
-    def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs the extra '{extra}'", hint=f"pip install 'mlkit[{extra}]'")
+    def __init__(self, what: str, library: str, *packages: str) -> None:
+        """Say what needs which library, and what to type: pip's names of `packages`, else the library's."""
+        # never the name of our own distribution: on PyPI `mlkit` is another project
+        names = " ".join(f"'{name}'" if "[" in name else name for name in packages or (library,))
+        super().__init__(f"{what} needs {library}, which is not installed", hint=f"pip install {names}")
 
 
 class Stopped(BaseException):

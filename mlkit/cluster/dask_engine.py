@@ -101,7 +101,7 @@ def dask_engine(kind: str, cluster: str, folder: str) -> DaskEngine:
         import dask
         import distributed
     except ModuleNotFoundError:
-        raise MissingExtra("--cluster", "cluster") from None
+        raise MissingExtra("--cluster", "Dask", "dask[distributed]", "dask-jobqueue") from None
     for name in ("distributed", "distributed.client"):  # the client's has a level of its own
         logging.getLogger(name).setLevel(logging.CRITICAL)
     # without it, the scheduler leaves a folder in /tmp
@@ -167,7 +167,7 @@ def _slurm(distributed: Any, cluster: str, folder: str) -> DaskEngine:
     try:
         from dask_jobqueue import SLURMCluster
     except ModuleNotFoundError:
-        raise MissingExtra("--cluster slurm:", "cluster") from None
+        raise MissingExtra("--cluster slurm:", "dask-jobqueue") from None
     try:
         made = SLURMCluster(**settings)
     except (TypeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Write a figure by suffix: .svg, .png (extra `plot`), .txt."""
+"""Write a figure by suffix: .svg, .png (by matplotlib), .txt."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def to_png(figure: Figure) -> bytes:
         from matplotlib.figure import Figure as Drawing
         from matplotlib.ticker import MaxNLocator
     except ImportError:
-        raise MissingExtra("a PNG plot", "plot") from None
+        raise MissingExtra("a PNG plot", "matplotlib") from None
     drawing = Drawing(figsize=(7.2, 4.5), dpi=150, layout="constrained")
     FigureCanvasAgg(drawing)
     axes = drawing.add_subplot()

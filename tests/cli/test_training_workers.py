@@ -50,7 +50,7 @@ def test_one_process_makes_the_bytes_of_none(job: str, mlkit: Run, data: Path) -
 
 @pytest.mark.parametrize("job", JOBS)
 def test_dask_makes_the_bytes_of_processes(job: str, mlkit: Run, data: Path) -> None:
-    pytest.importorskip("distributed", reason="needs the extra 'cluster'")
+    pytest.importorskip("distributed", reason="needs Dask")
     shared = output(mlkit, data, job, "--processes", "2", "--sync", "3")
     assert output(mlkit, data, job, "--cluster", "local:2", "--sync", "3") == shared
 

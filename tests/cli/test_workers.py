@@ -111,7 +111,7 @@ def started_scheduler(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], s
 @pytest.fixture
 def scheduler(tmp_path: Path) -> Iterator[str]:
     """Give the address of a Dask scheduler that runs."""
-    pytest.importorskip("distributed", reason="needs the extra 'cluster'")
+    pytest.importorskip("distributed", reason="needs Dask")
     with started_scheduler(tmp_path) as (_, address):
         yield address
 
@@ -124,7 +124,7 @@ def test_a_scheduler_that_runs_is_used(mlkit: Run, data: Path, scheduler: str) -
 
 @pytest.mark.shell
 def test_a_scheduler_that_dies_ends_the_job_in_one_line(data: Path, tmp_path: Path) -> None:
-    pytest.importorskip("distributed", reason="needs the extra 'cluster'")
+    pytest.importorskip("distributed", reason="needs Dask")
     (data / "a.txt").write_bytes((data / "a.txt").read_bytes() * 600)  # some seconds of work
     command = [sys.executable, "-m", "mlkit", "ngram", "count", "a.txt", "--order", "4", "-q", "-o", "OUT"]
     with started_scheduler(tmp_path) as (scheduler, address):
@@ -145,7 +145,7 @@ def test_a_scheduler_that_dies_ends_the_job_in_one_line(data: Path, tmp_path: Pa
 
 
 def test_slurm_starts_workers(mlkit: Run, data: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    pytest.importorskip("dask_jobqueue", reason="needs the extra 'cluster'")
+    pytest.importorskip("dask_jobqueue", reason="needs Dask")
     alone = run(mlkit, data, "ngram count")
     (data / "cluster.yaml").write_text(
         f"workers: 2\ncores: 1\nmemory: 600MB\nqueue: main\nlocal_directory: {data}\nlog_directory: {data}/logs\n"

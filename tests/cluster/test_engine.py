@@ -132,7 +132,7 @@ def test_dask_does_the_same_work(tmp_path: Path) -> None:
 
 @dask
 def test_dask_workers_that_die_while_they_start_are_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    distributed = pytest.importorskip("distributed", reason="needs the extra 'cluster'")
+    distributed = pytest.importorskip("distributed", reason="needs Dask")
     start, failures = distributed.LocalCluster, [2]
 
     def fail_at_first(**settings: object) -> object:

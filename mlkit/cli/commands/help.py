@@ -24,7 +24,7 @@ def help(
     """Show the manual: a page for each family of commands and each topic.
 
     On a terminal pages are laid out and shown in a pager ($MLKIT_PAGER, $PAGER, else less); elsewhere they are
-    Markdown. The same pages are man pages: man mlkit-vectors.
+    Markdown. The same pages are man pages: man 7 mlkit-vectors.
 
     \b
     Example:
