@@ -24,7 +24,7 @@ from mlkit.tables.columns import (
     Columns,  # fmt: skip
     read_parts,
 )
-from mlkit.tables.target import settle, words_among_numbers
+from mlkit.tables.target import even_weights, settle, words_among_numbers
 from mlkit.tables.validation import fold_places
 from mlkit.trees import (
     AdaBoostSettings,
@@ -168,9 +168,9 @@ def train_stack(
         members.append(fit(table))
         done += 1
         progress(Report("stacking", done, total, "models"))
-    if weights is not None and weights.sum() <= 0:
-        remark("all weights are 0")
-    final = fit_weights(with_intercept([inputs]), target.values, len(target.classes), weights, settings.l2)
+    final = fit_weights(
+        with_intercept([inputs]), target.values, len(target.classes), even_weights(weights), settings.l2
+    )
     described = {
         "models": list(settings.models),
         "folds": settings.folds,

@@ -24,6 +24,7 @@ class Columns:
     task: str = "auto"
     class_weight: str | None = None
     max_bins: int = 255
+    min_bin_rows: int = 3
 
 
 def read_parts(table: Table, columns: Columns) -> tuple[Target, Reals | None, list[str]]:

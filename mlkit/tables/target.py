@@ -140,9 +140,25 @@ def read_weights(table: Table, name: str | None) -> Reals | None:
     if wrong.any():
         row = int(np.argmax(wrong))
         raise table.fault("a weight must be a number from 0 on", name, row)
-    if weights.sum() <= 0:
+    if not weights.any():
         raise DataError(f"column {name!r}: all weights are 0", path=table.path)
+    for row, side in ((int(weights.argmax()), "above"), (int((weights > 0).argmax()), "below")):
+        extreme = weights[row] > MOST if side == "above" else weights.max() < 1 / MOST
+        if extreme:
+            bound = MOST if side == "above" else 1 / MOST
+            raise table.fault(f"a weight {side} {bound:g}: multiply all by the same number", name, row)
     return weights
+
+
+def even_weights(weights: Reals | None) -> Reals | None:
+    """Return weights with a mean of 1, in single precision: a model does not change when all are multiplied.
+
+    Least weights of leaves and penalties of linear models are per row.
+    """
+    if weights is None:
+        return None
+    scaled: Reals = (weights * (len(weights) / weights.sum())).astype(np.float32).astype(np.float64)
+    return scaled
 
 
 def class_weighted(target: Target, weights: Reals | None, spec: str | None) -> Reals | None:

@@ -139,7 +139,7 @@ def _fit_classes(
 ) -> tuple[Tree, Votes, NDArray[np.bool_]]:
     """Grow a tree whose leaves vote for their heaviest class; return it, the votes and which rows it gets wrong."""
     scaled = weights * (len(weights) / weights.sum())
-    params = np.array([settings.max_depth, 2, 1e-9, bins.shape[1], 0.0])
+    params = np.array([settings.max_depth, 2, 1e-9, bins.shape[1], 0.0, 1])
     tree, found = grow_tree(columns, target, scaled, classes, params, number)
     assert found is not None
     counts, of, shares = found

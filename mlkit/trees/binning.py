@@ -120,6 +120,7 @@ def fit_encoder(
     *,
     categorical: Collection[str] = (),
     max_bins: int = 255,
+    min_rows: int = 3,
     seed: int = 1,
     threads: int = 1,
     keep: bool = True,
@@ -132,6 +133,8 @@ def fit_encoder(
     """
     if not 2 <= max_bins <= 255:
         raise UsageError(f"bins must be between 2 and 255, not {max_bins}")
+    if min_rows < 1:
+        raise UsageError(f"the rows of a bin must be at least 1, not {min_rows}")
     table.require([*names, *categorical])
     rows = table.rows
     sample = None
@@ -160,7 +163,7 @@ def fit_encoder(
             return _fit_categories(column, name)
         values = column.numbers(name)
         missing = bool(np.isnan(values).any())
-        edges = find_edges(values if sample is None else values[sample], max_bins - missing)
+        edges = find_edges(values if sample is None else values[sample], max_bins - missing, min_rows)
         if len(edges) == 0 and not missing:
             return None, _ONE_VALUE
         return Feature(name, False, edges, (), missing), ""
@@ -209,7 +212,7 @@ def find_edges(values: Numbers, max_bins: int, min_rows: int = 3) -> Numbers:
     """Return at most max_bins - 1 thresholds, midway between values, so that bins hold equally many rows.
 
     Values more frequent than a bin's share get their own bin, the rest share what is left (LightGBM's greedy rule,
-    with its 3 rows per bin at least). NaN is left out.
+    with `min_rows` per bin at least). NaN is left out.
     """
     ordered = np.sort(values)
     ordered = ordered[: len(ordered) - int(np.isnan(ordered).sum())]
@@ -223,7 +226,7 @@ def find_edges(values: Numbers, max_bins: int, min_rows: int = 3) -> Numbers:
         if len(last) < 2:  # a tiny table
             last = _close_small(ends, 1)
     else:
-        last = _close_greedy(ends, max_bins)
+        last = _close_greedy(ends, min(max_bins, max(len(ordered) // min_rows, 1)))
     last = last[last < len(distinct) - 1]
     low, high = distinct[last], distinct[last + 1]
     middle = low + (high - low) / 2

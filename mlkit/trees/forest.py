@@ -14,13 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlkit.errors import UsageError
+from mlkit.jit.tree_nodes import LEAF_WEIGHT
 from mlkit.progress import Progress, Report, silent
 from mlkit.threads import map_chunks
-from mlkit.trees import kernels_forest as kf
+from mlkit.trees import kernels_forest_classes, kernels_forest_means
 from mlkit.trees.binning import Bins, Encoder
 from mlkit.trees.ensemble import Tree, Trees, join_trees
 
 Reals = NDArray[np.float64]
+LEAST = 1e-9  # of a leaf's weight, of rows that weigh 1 on average: less is a rounding error
 Votes = tuple[NDArray[np.int32], NDArray[np.uint16], NDArray[np.float32]]
 
 
@@ -35,7 +37,8 @@ class ForestSettings:
     rows: float = 1.0
     max_depth: int = 0
     min_split: int = 2
-    min_leaf: float = 1.0
+    min_leaf: int = 1
+    min_leaf_weight: float = 0.0
     vote: bool = False
     out_of_bag: bool = False
     seed: int = 1
@@ -47,6 +50,8 @@ class ForestSettings:
             raise UsageError("the part of rows must be above 0 and at most 1")
         if self.out_of_bag and not self.bootstraps:
             raise UsageError("an out-of-bag score needs bootstrap samples")
+        if not 0 <= self.min_leaf_weight <= 0.5:
+            raise UsageError("the least weight of a leaf is a part of the whole, between 0 and 0.5")
         self.per_node(10)
 
     @property
@@ -97,7 +102,10 @@ def sample_weights(
         if size < rows:
             drawn[:] = 0
             drawn[rng.choice(rows, size, replace=False)] = 1
-    return drawn if weights is None else drawn * weights
+    if weights is None:
+        return drawn
+    found: Reals = drawn * weights
+    return found if found.any() else weights  # only rows without weight were drawn
 
 
 def grow_tree(
@@ -124,12 +132,12 @@ def grow_tree(
     if classes > 2:
         vote_counts = np.empty(most, np.int32)
         vote_classes, shares = np.empty(len(rows), np.uint16), np.empty(len(rows), np.float32)
-        count = kf.grow_classes(
+        count = kernels_forest_classes.grow_classes(
             columns, rows, used, targets, classes, params, state, *nodes, vote_counts, vote_classes, shares
         )
         votes = _gather_votes(left[:count], vote_counts[:count], vote_classes, shares)
     else:
-        count = kf.grow_means(columns, rows, used, targets, params, state, *nodes)
+        count = kernels_forest_means.grow_means(columns, rows, used, targets, params, state, *nodes)
     tree = Tree(
         left[:count].copy(), feature[:count].copy(), threshold[:count].copy(), missing[:count].copy(),
         np.full(count, -1, np.int32), np.zeros((0, 4), np.uint64), value[:count].copy(), gain[:count].copy(),
@@ -220,7 +228,9 @@ class Grower:
         job, settings = self.job, self.job.settings
         drawn = sample_weights(len(job.bins), settings, job.weights, number)
         seed = (settings.seed << 32) + number
-        grown, votes = grow_tree(self._columns, self._targets, drawn, job.classes, self._params, seed)
+        params = self._params.copy()
+        params[LEAF_WEIGHT] = max(settings.min_leaf_weight * float(drawn.sum()), LEAST)
+        grown, votes = grow_tree(self._columns, self._targets, drawn, job.classes, params, seed)
         if job.classes == 0:
             grown.value[:] += np.float32(self._centre)
         if settings.vote and job.classes:
@@ -273,11 +283,11 @@ def fit_forest(
 
 
 def forest_params(settings: ForestSettings, features: int) -> Reals:
-    """Return the parameters of the tree kernels."""
+    """Return the parameters of the tree kernels, the least weight of a leaf apart: that depends on the sample."""
     return np.array(
         [
-            settings.max_depth, settings.min_split, settings.min_leaf, settings.per_node(features),
-            float(settings.extra),
+            settings.max_depth, settings.min_split, LEAST, settings.per_node(features), float(settings.extra),
+            settings.min_leaf,
         ],
         np.float64,
     )  # fmt: skip

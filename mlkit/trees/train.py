@@ -24,6 +24,7 @@ from mlkit.tables.target import (  # fmt: skip
     Target,
     class_weighted,
     column_named,
+    even_weights,
     read_weights,
     target_values,
     words_among_numbers,
@@ -73,7 +74,8 @@ def prepare(
     """Read target and weights, choose the bins, bin the rows; unless `keep`, the table is used up by it."""
     target, weights, names = read_parts(table, columns)
     encoder, bins, remarks = fit_encoder(
-        table, names, categorical=columns.categorical, max_bins=columns.max_bins, threads=threads, keep=keep,
+        table, names, categorical=columns.categorical, max_bins=columns.max_bins, min_rows=columns.min_bin_rows,
+        threads=threads, keep=keep,
     )  # fmt: skip
     for text in remarks:
         remark(text)
@@ -259,8 +261,8 @@ def train_adaboost(
     remark: Remark = lambda text: None,
     keep: bool = True,
 ) -> TreeModel:
-    """Train AdaBoost on a table: SAMME for classes, AdaBoost.R2 for numbers."""
-    ready = prepare(table, columns, threads=threads, remark=remark, keep=keep)
+    """Train AdaBoost on a table: SAMME for classes, AdaBoost.R2 for numbers; a bin may hold one row."""
+    ready = prepare(table, replace(columns, min_bin_rows=1), threads=threads, remark=remark, keep=keep)
     encoder, bins, target = ready.encoder, ready.bins, ready.target
     if target.classes:
         made = fit_samme(
@@ -290,14 +292,14 @@ def train_bag(
     """Train bagged trees, a random forest or extremely randomised trees on a table.
 
     `out_of_bag` is given the out-of-bag predictions of all rows as CSV (empty where every tree saw the row).
-    `elsewhere` grows the trees, see `fit_forest`.
+    `elsewhere` grows the trees, see `fit_forest`. A bin may hold one row; weights count by their proportions only.
     """
-    ready = prepare(table, columns, threads=threads, remark=remark, keep=keep)
-    target = ready.target
+    ready = prepare(table, replace(columns, min_bin_rows=1), threads=threads, remark=remark, keep=keep)
+    target, weights = ready.target, even_weights(ready.weights)
     classes = len(target.classes)
-    encoder = order_categories(ready.encoder, ready.bins, target.values, classes, ready.weights)
+    encoder = order_categories(ready.encoder, ready.bins, target.values, classes, weights)
     bins = reorder_bins(ready.bins, ready.encoder, encoder)
-    job = ForestJob(bins, target.values, classes, ready.weights, settings)
+    job = ForestJob(bins, target.values, classes, weights, settings)
     forest = fit_forest(job, threads=threads, elsewhere=elsewhere, progress=progress)
     metrics: dict[str, Any] = {"trees": len(forest.trees), "nodes": len(forest.trees.left)}
     model = TreeModel(
@@ -353,7 +355,8 @@ def train_linear_bag(
     remark: Remark = lambda text: None,
 ) -> LinearModel:
     """Train a bag of logistic (classes) or ridge (numbers) regressions, one per bootstrap sample."""
-    target, weights, names = read_parts(table, columns)
+    target, given, names = read_parts(table, columns)
+    weights = even_weights(given)
     for text in words_among_numbers(table, names, columns.categorical):
         remark(text)
     design = fit_design(table, names, categorical=columns.categorical, remark=remark)
@@ -396,5 +399,6 @@ def _settings_of(settings: Any, columns: Columns, table: Table) -> dict[str, Any
         "weight": columns.weight,
         "class_weight": columns.class_weight,
         "max_bins": columns.max_bins,
+        **({} if columns.min_bin_rows == 3 else {"min_bin_rows": columns.min_bin_rows}),
         **table.own_marks,
     }

@@ -50,13 +50,12 @@ MinSplit = Annotated[
     ),
 ]
 MinLeaf = Annotated[
+    int, typer.Option("--min-leaf", min=1, metavar="N", rich_help_panel=t.TREE, help="Rows per leaf.")
+]
+MinLeafWeight = Annotated[
     float,
     typer.Option(
-        "--min-leaf",
-        min=0,
-        metavar="X",
-        rich_help_panel=t.TREE,
-        help="Least weight of a leaf (rows, if unweighted).",
+        "--min-leaf-weight", metavar="PART", rich_help_panel=t.TREE, help="Part of the whole weight per leaf."
     ),
 ]
 Bootstrap = Annotated[
@@ -95,7 +94,8 @@ class BagOptions:
     extra: Extra = False
     max_depth: t.MaxDepth = None
     min_split: MinSplit = 2
-    min_leaf: MinLeaf = 1.0
+    min_leaf: MinLeaf = 1
+    min_leaf_weight: MinLeafWeight = 0.0
     bins: t.Bins = 255
     vote: Vote = False
     l2: L2 = 1.0
@@ -114,8 +114,8 @@ class BagOptions:
 
         return ForestSettings(
             rounds=self.rounds, features=self.features, extra=self.extra, bootstrap=self.bootstrap, rows=self.rows,
-            max_depth=self.max_depth or 0, min_split=self.min_split, min_leaf=self.min_leaf, vote=self.vote,
-            out_of_bag=out_of_bag, seed=seed,
+            max_depth=self.max_depth or 0, min_split=self.min_split, min_leaf=self.min_leaf,
+            min_leaf_weight=self.min_leaf_weight, vote=self.vote, out_of_bag=out_of_bag, seed=seed,
         )  # fmt: skip
 
 

@@ -44,6 +44,16 @@ Leaves = Annotated[
 MinLeaf = Annotated[
     int, typer.Option("--min-leaf", min=0, metavar="N", rich_help_panel=t.TREE, help="Rows per leaf.")
 ]
+MinBinRows = Annotated[
+    int,
+    typer.Option(
+        "--min-bin-rows",
+        min=1,
+        metavar="N",
+        rich_help_panel=t.TREE,
+        help="Rows per bin of a column of numbers.",
+    ),
+]
 MinHessian = Annotated[
     float, typer.Option("--min-hessian", metavar="X", rich_help_panel=t.TREE, help="Hessian per leaf.")
 ]
@@ -113,6 +123,7 @@ class BoostOptions:
     l2: L2 = 0.0
     min_gain: MinGain = 0.0
     bins: t.Bins = 255
+    min_bin_rows: MinBinRows = 3
     monotone: Monotone = None
     rows: t.Rows = 1.0
     columns: ColumnPart = 1.0
@@ -222,7 +233,7 @@ def train(
     refuse_same_file(output, [name for name in (table, valid, init_model) if name is not None])
     saving.check()
     choice = Choice(boost.rate, saving.checkpoint, saving.resume, "learning_rate")
-    roles = columns.roles(target, boost.task, boost.bins)
+    roles = columns.roles(target, boost.task, boost.bins, boost.min_bin_rows)
     refused = [*changed(saving), *(["--valid"] if valid else []), *(["--init-model"] if init_model else [])]
     with out.progress("Training") as report, StopSignals(keyboard=saving.checkpoint is not None) as stop:
         fit = _trainer(
@@ -255,7 +266,7 @@ def cv(
     Example:
       mlkit boost cv train.csv --target survived --folds 5
     """
-    roles = columns.roles(target, boost.task, boost.bins)
+    roles = columns.roles(target, boost.task, boost.bins, boost.min_bin_rows)
     choice = Choice(boost.rate, setting="learning_rate")
     job = FoldRun(table, roles, folds, seed, workers, threads, json)
     run_folds(job, lambda count: _trainer(boost, roles, seed, choice, threads=count), t.reader(format.form))

@@ -157,12 +157,13 @@ class ColumnOptions:
     id: Id = None
     categorical: Categorical = None
 
-    def roles(self, target: str, task: str, bins: int = 255) -> Columns:
+    def roles(self, target: str, task: str, bins: int = 255, min_bin_rows: int = 3) -> Columns:
         """Return which columns play which part."""
         from mlkit.tables.columns import Columns
 
         ignored = (*split(self.ignore), *split(self.id))
-        return Columns(target, self.weight, ignored, split(self.categorical), task, self.class_weight, bins)
+        categorical = split(self.categorical)
+        return Columns(target, self.weight, ignored, categorical, task, self.class_weight, bins, min_bin_rows)
 
     def as_text(self, target: str) -> tuple[str, ...]:
         """Return the columns whose text matters, whatever it looks like: the target and named categories."""
