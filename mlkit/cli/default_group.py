@@ -11,6 +11,8 @@ def app_with_default(help: str, default: str) -> App:
     """Return an App that runs its command `default` unless another command is named first."""
 
     class DefaultGroup(Group):
+        default_command = default
+
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
             if args and args[0] not in self.commands:
                 args = [default, *args]
