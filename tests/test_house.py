@@ -36,6 +36,7 @@ ROOM_DOORS = {
     "ngram": {"corpus", "cluster"},
     "bpe": {"cluster"},
     "clustering": {"tables", "plots"},
+    "distributions": {"tables", "trees", "ngram"},
 }
 HEAVY = ("numpy", "numba", "llvmlite", "tokenizers", "polars", "yaml", "rich", "scipy", "matplotlib")
 

@@ -81,6 +81,11 @@ COMMANDS: dict[str, Entry] = {
     ),
     "kmeans": Entry("clustering.kmeans", "Cluster tables and word vectors by k-means.", TABLES),
     "gmm": Entry("clustering.gmm", "Gaussian mixtures of tables: soft clusters, densities, samples.", TABLES),
+    "divergence": Entry(
+        "distributions.divergence",
+        "Compare distributions: words, tables, language models.",
+        TABLES,
+    ),
     "net": Entry("net.train", "Neural networks on tables and labelled text.", TABLES),
     "lr-find": Entry("lr_find.command", "Find a learning rate by a range test.", TOOLS),
     "batch": Entry("batch.command", "Run counting commands in shards under Slurm.", TOOLS),

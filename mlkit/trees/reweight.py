@@ -21,6 +21,7 @@ from mlkit.tables.predictor import Predictor
 from mlkit.tables.target import target_values
 from mlkit.tables.validation import fold_places
 from mlkit.trees.boosting import GradientSettings
+from mlkit.trees.importance import tree_importance
 from mlkit.trees.train import train_gradient
 
 Reals = NDArray[np.float64]
@@ -55,10 +56,38 @@ def covariate_weights(
 
     Only columns that both tables have are used. Every row is judged by a classifier that has not seen it.
     """
-    if classifier not in CLASSIFIERS:
-        raise UsageError(f"the classifier is one of {', '.join(CLASSIFIERS)}, not {classifier!r}")
     if clip <= 0:
         raise UsageError("the clip must be above 0")
+    found = judge_domains(
+        table, toward, ignore=ignore, classifier=classifier, folds=folds, seed=seed, threads=threads
+    )
+    p = np.clip(found.scores, 1e-6, 1 - 1e-6)
+    ratio = (p / (1 - p) * table.rows / toward.rows)[: table.rows]
+    ratio = np.minimum(ratio, clip)
+    weights = ratio / ratio.mean()
+    effective = float(weights.sum() ** 2 / (weights**2).sum())
+    return CovariateWeights(weights, found.auc, effective)
+
+
+@dataclass(frozen=True)
+class DomainScores:
+    """The probability of every row, the first table's before the second's, to be of the second; and their AUC.
+
+    importance: what each column contributed (gain of splits, summed over the folds; logistic: nothing).
+    """
+
+    scores: Reals
+    auc: float
+    importance: dict[str, float]
+
+
+def judge_domains(
+    table: Table, toward: Table, *, ignore: tuple[str, ...] = (), classifier: str = "logistic", folds: int = 5,
+    seed: int = 1, threads: int = 1,
+) -> DomainScores:  # fmt: skip
+    """Tell rows of two tables apart; every row is judged by a classifier that has not seen it."""
+    if classifier not in CLASSIFIERS:
+        raise UsageError(f"the classifier is one of {', '.join(CLASSIFIERS)}, not {classifier!r}")
     shared = [name for name in table.names if name in toward.names and name not in ignore]
     if not shared:
         raise DataError("the tables have no column in common", path=toward.path)
@@ -69,22 +98,20 @@ def covariate_weights(
     places = fold_places(label, folds, seed, stratified=True)
     columns = Columns(DOMAIN, task="classification")
     settings = GradientSettings(rounds=50, leaves=15, seed=seed)
-    odds_of = np.empty(len(label))
+    scores = np.empty(len(label))
+    importance = dict.fromkeys(shared, 0.0)
     for fold in range(folds):
         train = both.take(places != fold)
         model: Predictor
         if classifier == "boost":
-            model = train_gradient(train, columns, settings, threads=threads)
+            trees = model = train_gradient(train, columns, settings, threads=threads)
+            for name, gain in zip(trees.names, tree_importance(trees), strict=True):
+                importance[name] += float(gain)
         else:
             model = train_linear(train, columns)
-        odds_of[places == fold] = model.predict(both.take(places == fold), threads)[:, 1]
-    p = np.clip(odds_of, 1e-6, 1 - 1e-6)
-    ratio = (p / (1 - p) * table.rows / toward.rows)[: table.rows]
-    ratio = np.minimum(ratio, clip)
-    weights = ratio / ratio.mean()
-    auc = area_under_curve(odds_of, label == 1, np.ones(len(label)))
-    effective = float(weights.sum() ** 2 / (weights**2).sum())
-    return CovariateWeights(weights, 0.5 if auc is None else auc, effective)
+        scores[places == fold] = model.predict(both.take(places == fold), threads)[:, 1]
+    auc = area_under_curve(scores, label == 1, np.ones(len(label)))
+    return DomainScores(scores, 0.5 if auc is None else auc, importance)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Entropy and distances between distributions: of words, of the columns of tables, of language models."""
