@@ -18,7 +18,8 @@ PACKAGE = REPOSITORY / "mlkit"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 KERNELS = [path for path in SOURCES if path.stem.startswith("kernels")]
 FOUNDATION = {
-    "errors", "version", "threads", "signals", "checkpoint", "progress", "memory", "arrays", "range_test", "jit",
+    "errors", "version", "exports", "threads", "signals", "checkpoint", "progress", "memory", "arrays", "range_test",
+    "jit",
 }  # fmt: skip
 # rooms that build on another room, as the field does; by its public modules
 ROOM_DOORS = {

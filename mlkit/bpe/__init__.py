@@ -1,9 +1,12 @@
 """Byte pair encoding: learn, encode, decode, for every format in use.
 
 >>> from mlkit import bpe
->>> model = bpe.load_model("tokenizer.json")      # doctest: +SKIP
->>> bpe.LineEncoder(model).encode("the cat")      # doctest: +SKIP
-['the', 'Ġcat']
+>>> from mlkit.bpe.counting import count_words
+>>> from mlkit.bpe.learn import LearnOptions, learn
+>>> model = learn(count_words(["corpus.txt"], "bytes"), LearnOptions(vocab_size=600))
+>>> bpe.save_model(model, "tokenizer.json")
+>>> bpe.LineEncoder(bpe.load_model("tokenizer.json")).encode("the value")
+['the', 'Ġvalue']
 """
 
 from __future__ import annotations

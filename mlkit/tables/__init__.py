@@ -1,6 +1,13 @@
 """The floor of supervised learning: columns, target, predictors, validation, metrics, calibration.
 
 Also work on tables before training: what is in them, filling gaps, sampling and splitting rows.
+
+>>> from mlkit import tables
+>>> from mlkit.formats.table_files import read_table, write_table
+>>> table = read_table("train.csv")
+>>> [column.name for column in tables.describe_columns(table) if column.kind == "number"]
+['age', 'hours']
+>>> write_table("copy.csv", table)
 """
 
 from mlkit.tables.calibration import fit_calibration

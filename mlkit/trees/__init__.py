@@ -1,10 +1,16 @@
 """Ensembles on plain tables: gradient boosting, AdaBoost, bagging and random forests.
 
+>>> from mlkit import trees
 >>> from mlkit.formats.table_files import read_table
 >>> from mlkit.tables import Columns
->>> from mlkit.trees import GradientSettings, train_gradient
->>> model = train_gradient(read_table("train.csv"), Columns("price"), GradientSettings())  # doctest: +SKIP
->>> model.predict(read_table("test.csv"))  # doctest: +SKIP
+>>> settings = trees.GradientSettings(rounds=20, min_leaf=5)
+>>> model = trees.train_gradient(read_table("train.csv"), Columns("income"), settings)
+>>> model.save("income.model")
+>>> trees.load_trees("income.model").predict(read_table("test.csv")).shape  # the probability of each class
+(100, 2)
+>>> forest = trees.train_bag(read_table("train.csv"), Columns("hours"), trees.ForestSettings(rounds=10))
+>>> forest.predict(read_table("test.csv")).shape
+(100,)
 """
 
 from mlkit.trees.adaboost import AdaBoostSettings
