@@ -72,19 +72,47 @@ def _usage_fault(fault: Any) -> int:
     from mlkit.cli.registry import command_path
 
     message = fault.format_message()
-    if type(fault).__name__ == "NoArgsIsHelpError":
+    kind = type(fault).__name__
+    if kind == "NoArgsIsHelpError":
         sys.stderr.write(message.rstrip("\n") + "\n")
         return 2
-    hint = f"'{command_path()} --help' shows the options"
-    if message.startswith("No such command"):
-        from mlkit.cli import other_tools
-
-        command = other_tools.ours(message.split("'")[1])
-        hint = (
-            f"'{command_path()} --help' shows the commands" if command is None else f"see 'mlkit {command}'"
-        )
-    sink.error(f"{command_path()}: {' '.join(message.split())}", hint)
+    hint: str | None = None
+    if kind == "NoSuchOption":
+        message, hint = _unknown_option(fault, command_path())
+    elif message.startswith("No such command"):
+        message, hint = _unknown_command(message.split("'")[1], fault, command_path())
+    sink.error(
+        f"{command_path()}: {' '.join(message.split())}",
+        hint or f"'{command_path()} --help' shows the options",
+    )
     return int(getattr(fault, "exit_code", 1))
+
+
+def _unknown_option(fault: Any, path: str) -> tuple[str, str | None]:
+    """Return the message and the hint for an option that the command does not have."""
+    from mlkit.cli import other_tools
+
+    known = [
+        name for p in fault.ctx.command.params for name in (*p.opts, *p.secondary_opts) if name[:1] == "-"
+    ]
+    option = other_tools.our_option(fault.option_name, path.removeprefix("mlkit "), known)
+    return f"No such option: {fault.option_name}", None if option is None else f"did you mean {option}?"
+
+
+def _unknown_command(name: str, fault: Any, path: str) -> tuple[str, str]:
+    """Return the message and the hint for a command that is not there: another tool's name, or a misspelt one."""
+    from mlkit.cli import other_tools
+
+    group = path.removeprefix("mlkit").strip()
+    command = other_tools.ours(name, group)
+    if command is not None and command.startswith("--"):
+        return f"No such command '{name}'", f"'mlkit {command}' is an option"
+    if command is not None:
+        return f"No such command '{name}'", f"see 'mlkit {command}'"
+    close = other_tools.similar(name, getattr(fault.ctx.command, "commands", {}))
+    if close is not None:
+        return f"No such command '{name}'. Did you mean '{close}'?", f"'{path} --help' shows the commands"
+    return f"No such command '{name}'", f"'{path} --help' shows the commands"
 
 
 def _report(command: str, message: str, hint: str | None, code: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlkit.cli.registry import App, Group
+from mlkit.cli.registry import App, Group, forget_default
 
 
 def app_with_default(help: str, default: str) -> App:
@@ -16,7 +16,15 @@ def app_with_default(help: str, default: str) -> App:
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
             if args and args[0] not in self.commands:
                 args = [default, *args]
+                ctx.meta["mlkit.default"] = True
             return super().parse_args(ctx, args)
+
+        def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+            """Name the command in messages as it was typed: without the default."""
+            found = super().resolve_command(ctx, args)
+            if ctx.meta.pop("mlkit.default", False):
+                forget_default()
+            return found
 
     app = App(help=help)
     app.info.cls = DefaultGroup

@@ -19,7 +19,7 @@ from typer.main import get_command
 
 from mlkit.cli import config
 from mlkit.cli.output import out
-from mlkit.errors import Stopped
+from mlkit.errors import Stopped, UsageError
 
 VECTORS, MODELS, TEXT, METRICS, TABLES, TOOLS = (
     "Word vectors", "Language models", "Text", "Metrics", "Tables", "Tools",
@@ -114,6 +114,22 @@ def command_path() -> str:
     return " ".join(["mlkit", *_path])
 
 
+def forget_default() -> None:
+    """Take the default that a group chose by itself out of the path: nobody typed it."""
+    _path.pop()
+
+
+def refuse_single_dash(arguments: Sequence[str], parameters: Iterable[Any]) -> None:
+    """Raise a usage error for ``-output``: it would be read as ``-o utput``."""
+    known = {name for parameter in parameters for name in (*parameter.opts, *parameter.secondary_opts)}
+    for argument in arguments:
+        if argument == "--":
+            return
+        name = argument.split("=", 1)[0]
+        if len(name) > 2 and name[:2] != "--" and name not in known and f"-{name}" in known:
+            raise UsageError(f"{name}: a long option has two dashes", hint=f"write -{name}")
+
+
 def _name_the_page(command: Any, context: Any) -> None:
     """Let the help of a command end with the page of the manual that it belongs to."""
     words = context.command_path.split()[1:]
@@ -148,6 +164,7 @@ class Command(TyperCommand):
             # a user may look at the settings of a command without naming its inputs
             for parameter in self.params:
                 parameter.required = False
+        refuse_single_dash(args, self.params)
         values = config.values_from_arguments(args, self.params, command_path())
         if values:
             extra["default_map"] = values

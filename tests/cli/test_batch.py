@@ -85,14 +85,14 @@ def test_the_node_s_own_folder_for_temporary_files_is_used(corpus: Path, mlkit: 
     [
         (["train-w2v"], "mlkit batch: 'train-w2v' cannot be cut into shards; these can: vocab, bpe count"),
         (["bpe", "merge"], "mlkit batch bpe: 'merge' cannot be cut into shards"),
-        (["vocab", "-", "--shards", "2", "-o", "x"], "mlkit batch vocab count: a pipe cannot be cut"),
-        (["vocab", "texts", "--shards", "2", "-o", "-"], "mlkit batch vocab count: a batch job has no stdout"),
-        (["vocab", "texts", "--shards", "2", "-o", "no/x"], "mlkit batch vocab count: no/x: the folder"),
-        (["vocab", "texts", "--shards", "2"], "mlkit batch vocab count: Missing option '--output'"),
-        (["vocab", "texts", "--shard", "2", "-o", "x"], "mlkit batch vocab count: No such option: --shard"),
+        (["vocab", "-", "--shards", "2", "-o", "x"], "mlkit batch vocab: a pipe cannot be cut"),
+        (["vocab", "texts", "--shards", "2", "-o", "-"], "mlkit batch vocab: a batch job has no stdout"),
+        (["vocab", "texts", "--shards", "2", "-o", "no/x"], "mlkit batch vocab: no/x: the folder"),
+        (["vocab", "texts", "--shards", "2"], "mlkit batch vocab: Missing option '--output'"),
+        (["vocab", "texts", "--shard", "2", "-o", "x"], "mlkit batch vocab: No such option: --shard"),
         (["bpe", "count", "--shards", "2", "-o", "x"], "mlkit batch bpe count: Missing argument"),
-        (["vocab", "texts", "--shards", "2", "-o", "x", "--submit", "--local", "1"], "mlkit batch vocab count: --sub"),
-        (["vocab", "texts", "--shards", "2", "-o", "x", "--sbatch", "time"], "mlkit batch vocab count: 'time' is not"),
+        (["vocab", "texts", "--shards", "2", "-o", "x", "--submit", "--local", "1"], "mlkit batch vocab: --sub"),
+        (["vocab", "texts", "--shards", "2", "-o", "x", "--sbatch", "time"], "mlkit batch vocab: 'time' is not"),
     ],
 )  # fmt: skip
 def test_faults_of_the_call(corpus: Path, mlkit: Run, arguments: list[str], message: str) -> None:

@@ -33,6 +33,10 @@ class WithTrainer(Command):
         """Take our own options out of the arguments when a trainer is named."""
         from mlkit.cli.commands.lr_find.trainers import split_arguments
 
+        if {"-h", "--help"} & set(
+            args
+        ):  # of a trainer's name, too: what is asked is how this command is used
+            args = ["--help"]
         ours, trainer = split_arguments(args, self.params)
         context = super().make_context(info_name, [*ours, *trainer[:1]], parent=parent, **extra)
         context.obj = trainer
