@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from mlkit.errors import DataError, UsageError
 from mlkit.formats.streams import Errors
+from mlkit.formats.table_values import days, days_of_text, is_date, is_number, is_time, truth, truths
 
 if TYPE_CHECKING:
     import polars
@@ -19,14 +19,6 @@ if TYPE_CHECKING:
 MISSING = ("", "NA", "NaN", "nan", "?", "null", "NULL")
 Numbers = NDArray[np.float64]
 _LOOK = 64
-_DAY = 86.4e9  # in microseconds
-_DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?Z?)?")
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
-
-
-def is_number(text: str) -> bool:
-    """Say whether a text is a finite number as tables hold them."""
-    return _NUMBER.fullmatch(text) is not None
 
 
 def _is_word(text: str) -> bool:
@@ -49,6 +41,7 @@ class TableFormat:
     header: bool | None = None
     missing: tuple[str, ...] = ()
     errors: Errors = "strict"
+    may_be_empty: bool = False  # a header without rows is a table
 
     def __post_init__(self) -> None:
         if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n'):
@@ -59,11 +52,13 @@ class TableFormat:
 class Whole:
     """What was found out about a whole table and holds for parts of it: a fold must not judge by its own rows.
 
-    words: columns that are not all numbers. classes: those of target columns (none: numbers).
+    words: columns that are not all numbers. classes: those of target columns (none: numbers). unseen: of columns that
+    were looked up in a list of categories, how many rows are not in it, of how many.
     """
 
     words: set[str] = field(default_factory=set)
     classes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    unseen: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -80,6 +75,7 @@ class Table:
     coded: dict[str, tuple[NDArray[np.int32], list[str]]] = field(
         default_factory=dict, repr=False, compare=False
     )
+    groups: NDArray[Any] | None = None  # what keeps rows together besides columns (LibSVM: qid)
     whole: Whole = field(default_factory=Whole, repr=False, compare=False)
 
     @property
@@ -166,11 +162,17 @@ class Table:
         return first_bad is None and bool((~np.isnan(values)).any())
 
     def numbers(self, name: str) -> Numbers:
-        """Return a column as float64, NaN where it is missing; a word or an infinity raises `DataError`."""
+        """Return a column as float64, NaN where it is missing; a word or an infinity raises `DataError`.
+
+        Truth values are 1 and 0.
+        """
         if name not in self.frame.columns and self.absent is not None:
             return np.full(self.rows, self.absent)
         values, first_bad = self.parsed(name)
         if first_bad is not None:
+            codes, words = self.coded_words(name)
+            if (found := truths(words)) is not None:
+                return np.array([*found, np.nan])[codes]
             raise self.fault(f"{self.frame[name][first_bad]!r} is not a number", name, first_bad)
         infinite = np.isinf(values)
         if infinite.any():
@@ -178,14 +180,23 @@ class Table:
         return values
 
     def holds_dates(self, name: str) -> bool:
-        """Say whether a column whose fields are numbers was written as dates."""
+        """Say whether a column whose fields are numbers was written as dates, or times of day."""
         import polars as pl
 
         series = self.frame[name]
         if series.dtype != pl.String or name in self.whole.words:
             return bool(series.dtype.is_temporal())
         first = self.text(name).drop_nulls().head(1).to_list()
-        return bool(first) and _DATE.fullmatch(first[0]) is not None and self.is_numeric(name)
+        return bool(first) and (is_date(first[0]) or is_time(first[0])) and self.is_numeric(name)
+
+    def holds_times(self, name: str) -> bool:
+        """Say whether a column that holds dates holds times of day only."""
+        import polars as pl
+
+        series = self.frame[name]
+        if series.dtype != pl.String:
+            return bool(series.dtype == pl.Time)
+        return any(map(is_time, self.text(name).drop_nulls().head(1).to_list()))
 
     def parsed(self, name: str) -> tuple[Numbers, int | None]:
         """Return the numbers of a column (dates: days since 1970), and the first row that holds something else."""
@@ -242,6 +253,11 @@ class Table:
         words = [word.strip() for word in series[first[used]].cast(pl.String).to_list()]
         names = [word for word in dict.fromkeys(words) if word not in self.missing]
         place_of = {word: place for place, word in enumerate(names)}
+        if (values := truths(names)) is not None:  # TRUE is True: the first spelling stands for both
+            spelling = dict(zip(reversed(values), reversed(names), strict=True))
+            names = [name for name in names if name in spelling.values()]
+            places_left = {value: names.index(word) for value, word in spelling.items()}
+            place_of = {word: places_left[value] for word, value in zip(place_of, values, strict=True)}
         table = np.full(len(first), -1, np.int32)
         table[used] = [place_of.get(word, -1) for word in words]
         codes = table[physical]
@@ -258,7 +274,8 @@ class Table:
     def codes(self, name: str, categories: Sequence[str]) -> NDArray[np.int32]:
         """Return the place of every field in `categories`, -1 for missing and for what is not among them.
 
-        A number is found however it is written: 1.0 is category 1 where no category is called 1.0.
+        A number is found however it is written: 1.0 is category 1 where no category is called 1.0. So are truth values:
+        TRUE is category True, true or 1.
         """
         if name not in self.frame.columns and self.absent is not None:
             codes, names = np.zeros(self.rows, np.int32), [str(self.absent)]
@@ -266,14 +283,19 @@ class Table:
             codes, names = self.coded_words(name)
         places = {category: place for place, category in enumerate(categories)}
         by_value = {float(name): place for name, place in reversed(places.items()) if is_number(name)}
+        by_truth = {truth(name): place for name, place in reversed(places.items())}
+        if None in by_truth or not truths([*categories, *names]):
+            by_truth = {}
 
         def place_of(word: str) -> int:
-            if word in places or not by_value or not is_number(word):
-                return places.get(word, -1)
-            return by_value.get(float(word), -1)
+            if word in places:
+                return places[word]
+            found = by_value.get(float(word), -1) if by_value and is_number(word) else -1
+            return by_truth.get(truth(word), -1) if found < 0 else found
 
         table = np.array([*map(place_of, names), -1], np.int32)
         found: NDArray[np.int32] = table[codes]  # -1 takes the last
+        self.whole.unseen[name] = (int(((found < 0) & (codes >= 0)).sum()), int((codes >= 0).sum()))
         return found
 
     def values(self, name: str) -> list[str]:
@@ -294,7 +316,8 @@ class Table:
     def columns_apart(self, names: Sequence[str], *, keep: bool = True) -> dict[str, Table]:
         """Return tables of one column each; unless `keep`, this one lets go of all its columns: memory falls by use."""
         place = (
-            self.path, self.first_line, self.lines, self.missing, self.absent, self.numeric, self.coded, self.whole,
+            self.path, self.first_line, self.lines, self.missing, self.absent, self.numeric, self.coded, self.groups,
+            self.whole,
         )  # fmt: skip
         parts = {name: Table(self.frame[name].to_frame(), *place) for name in names}
         if not keep:
@@ -310,30 +333,3 @@ class Table:
 
         frame = self.frame.with_columns(pl.Series(name, values))
         return Table(frame, self.path, self.first_line, self.lines, self.missing, self.absent)
-
-
-def days(series: polars.Series) -> polars.Series:
-    """Return dates and times as days since 1970, durations and times of day as days, whatever their unit."""
-    import polars as pl
-
-    if series.dtype == pl.Duration:
-        return series.dt.total_microseconds().cast(pl.Float64) / _DAY
-    if series.dtype == pl.Time:
-        return series.to_physical().cast(pl.Float64) / (1000 * _DAY)
-    return series.cast(pl.Datetime("us")).dt.timestamp("us").cast(pl.Float64) / _DAY
-
-
-def days_of_text(text: polars.Series) -> polars.Series | None:
-    """Return dates such as 2024-02-29 and 2024-02-29T12:30:00 as days since 1970; None for any other text."""
-    import polars as pl
-
-    words = text.drop_nulls().unique().to_list()
-    if not words or not all(map(_DATE.fullmatch, words)):
-        return None
-    try:
-        found = (
-            np.array([word.removesuffix("Z") for word in words], "datetime64[us]").astype(np.float64) / _DAY
-        )
-    except ValueError:  # no such day
-        return None
-    return text.replace_strict(words, found, return_dtype=pl.Float64, default=None)

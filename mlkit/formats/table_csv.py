@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from mlkit.errors import DataError
 from mlkit.formats.streams import PathLike, invalid_utf8
-from mlkit.formats.table import MISSING, Table, TableFormat, is_number
+from mlkit.formats.table import MISSING, Table, TableFormat
+from mlkit.formats.table_values import is_number
 
 if TYPE_CHECKING:
     import polars
@@ -72,7 +73,12 @@ def csv_blocks(blocks: Iterator[bytes], name: str, form: TableFormat) -> Iterato
         if table is not None and table.rows:
             any_rows = True
             yield table
-    if not any_rows:
+    if not any_rows and form.may_be_empty and names:
+        import polars as pl
+
+        schema = {column: pl.String for column in names}
+        yield Table(pl.DataFrame(schema=schema), name, line, None, (*MISSING, *form.missing))
+    elif not any_rows:
         raise DataError("the table holds no rows", path=name)
 
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mlkit.errors import DataError
 from mlkit.formats.streams import (
+    Errors,
     PathLike,
     display_name,
     is_standard,
@@ -25,6 +27,9 @@ from mlkit.formats.streams import (
 from mlkit.formats.table import MISSING, Table, TableFormat
 from mlkit.formats.table_columns import Growing, NumberPart, Part, TextPart, WordPart, join_parts
 from mlkit.formats.table_csv import csv_blocks, fill, sniff_delimiter, whole_rows
+
+if TYPE_CHECKING:
+    import polars
 
 __all__ = [
     "MISSING", "Table", "TableFormat", "format_rows", "join_rows", "read_blocks", "read_table", "sniff_delimiter",
@@ -151,15 +156,19 @@ def _read_libsvm(data: bytes, path: str, first: int, form: TableFormat) -> Table
     values: list[float] = []
     rows: list[int] = []
     lines: list[int] = []
+    queries: list[bytes] = []
     for number, line in enumerate(data.split(b"\n"), first):
         parts = line.split(b"#", 1)[0].split()
         if not parts:
             continue
         try:
             labels.append(float(parts[0]))
+            query = b""
+            before = len(indices)
             for part in parts[1:]:
                 index, mark, value = part.partition(b":")
                 if index == b"qid":
+                    query = value
                     continue
                 if not mark or int(index) < 0:
                     raise ValueError
@@ -168,6 +177,11 @@ def _read_libsvm(data: bytes, path: str, first: int, form: TableFormat) -> Table
                 rows.append(len(lines))
         except ValueError:
             raise DataError("not a LibSVM row: label index:value ...", path=path, line=number) from None
+        here = indices[before:]
+        if len(set(here)) < len(here):
+            twice = next(index for place, index in enumerate(here) if index in here[:place])
+            raise DataError(f"index {twice} stands twice", path=path, line=number)
+        queries.append(query)
         lines.append(number)
     if not lines:
         return None
@@ -184,7 +198,8 @@ def _read_libsvm(data: bytes, path: str, first: int, form: TableFormat) -> Table
         label = label.astype(np.int64)  # classes are called 0 and 1, not 0.0 and 1.0
     columns = {_LABEL: label, **{f"f{index}": dense[k] for k, index in enumerate(used)}}
     return Table(
-        pl.DataFrame(columns), path, 1, np.array(lines), (*MISSING, *form.missing), absent=0.0
+        pl.DataFrame(columns), path, 1, np.array(lines), (*MISSING, *form.missing), absent=0.0,
+        groups=np.array(queries) if any(queries) else None,
     )  # fmt: skip
 
 
@@ -195,12 +210,42 @@ def _read_parquet(data: bytes, path: str, form: TableFormat) -> Table:
         frame = pl.read_parquet(io.BytesIO(data))
     except (pl.exceptions.PolarsError, OSError) as error:
         raise DataError(f"damaged Parquet file ({str(error).splitlines()[0]})", path=path) from None
-    if not frame.height or not frame.width:
+    if not (frame.height or form.may_be_empty) or not frame.width:
         raise DataError("the table holds no rows", path=path)
     nested = [name for name, dtype in frame.schema.items() if dtype.is_nested()]
     if nested:
-        raise DataError(f"column {nested[0]!r} holds lists; only plain columns can be used", path=path)
+        what = "structs" if isinstance(frame.schema[nested[0]], pl.Struct) else "lists"
+        raise DataError(f"column {nested[0]!r} holds {what}; only plain columns can be used", path=path)
+    frame, kept = _decoded(frame, path, form.errors)
+    if kept is not None:
+        return Table(frame, path, 1, kept, (*MISSING, *form.missing))
     return Table(frame, path, 1, None, (*MISSING, *form.missing))
+
+
+def _decoded(
+    frame: polars.DataFrame, path: str, errors: Errors
+) -> tuple[polars.DataFrame, NDArray[np.int64] | None]:
+    """Return a frame with its columns of bytes as text, and the rows (from 1) that are left if some were not UTF-8."""
+    import polars as pl
+
+    bad = np.zeros(frame.height, np.bool_)
+    for name in [name for name, dtype in frame.schema.items() if dtype == pl.Binary]:
+        texts: list[str | None] = []
+        for row, value in enumerate(frame[name].to_list()):
+            try:
+                texts.append(None if value is None else value.decode("utf-8"))
+            except UnicodeDecodeError as error:
+                if errors == "strict":
+                    raise DataError(
+                        f"row {row + 1}, column {name!r}: invalid UTF-8 at byte {error.start + 1}", path=path,
+                        hint="--errors replace or skip goes on",
+                    ) from None  # fmt: skip
+                bad[row] = errors == "skip"
+                texts.append(value.decode("utf-8", "replace"))
+        frame = frame.with_columns(pl.Series(name, texts, dtype=pl.String))
+    if not bad.any():
+        return frame, None
+    return frame.filter(pl.Series(~bad)), np.flatnonzero(~bad) + 1
 
 
 def format_rows(columns: Mapping[str, Any], *, header: bool = True) -> bytes:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, groupby
 
 from mlkit.errors import DataError, UsageError
-from mlkit.formats.streams import Errors, PathLike, display_name, read_lines
+from mlkit.formats.streams import Errors, PathLike, display_name, is_standard, read_lines
 from mlkit.lr_find.curve import BETA, DIVERGE, Curve, record
 from mlkit.lr_find.report import COLUMNS
 from mlkit.range_test import Point
@@ -27,24 +27,46 @@ def points_from_lines(lines: Iterable[str], name: str) -> Iterator[Point]:
 
 
 def curves_from_file(
-    path: PathLike, errors: Errors = "strict", *, beta: float = BETA, diverge: float = DIVERGE
+    path: PathLike,
+    errors: Errors = "strict",
+    *,
+    beta: float = BETA,
+    diverge: float = DIVERGE,
+    steps: int | None = None,
 ) -> list[Curve]:
     """Return the curves of a file, or of stdin for "-": one, or every repeat of a curve that `mlkit lr-find` saved.
 
-    A stream is read as far as the test goes.
+    steps: how many points were planned, by which the rules trim; by default what a saved curve says, or as many as the
+    file has lines (those behind the end of the test too). A stream is read as far as the test goes.
     """
     name = display_name(path)
-    lines = enumerate(read_lines(path, errors), 1)
+    lines: Iterator[tuple[int, str]] = enumerate(read_lines(path, errors), 1)
+    there: int | None = None
+    if not is_standard(path):
+        every = list(lines)
+        there = sum(map(_is_point, every))
+        lines = iter(every)
     first = next(lines, (1, ""))
     columns = first[1].split()
     if columns != list(COLUMNS):
         points = ((rate, loss) for rate, loss, _ in _rows(chain([first], lines), name))
-        return [record(points, beta=beta, diverge=diverge)]
+        return [record(points, beta=beta, diverge=diverge, wanted=steps or there)]
     curves = []
-    for (_, steps), rows in groupby(_rows(lines, name), lambda row: tuple(row[2][3:5])):
+    for (_, planned), rows in groupby(_rows(lines, name), lambda row: tuple(row[2][3:5])):
         points = ((rate, loss) for rate, loss, _ in rows)
-        curves.append(record(points, beta=beta, diverge=diverge, wanted=int(steps)))
+        curves.append(record(points, beta=beta, diverge=diverge, wanted=steps or int(planned)))
     return curves or [record([])]
+
+
+def _is_point(numbered: tuple[int, str]) -> bool:
+    """Say whether a numbered line stands for a point, not for a header, a comment or nothing."""
+    number, line = numbered
+    fields = line.replace(",", " ").split()
+    return (
+        bool(fields)
+        and not fields[0].startswith("#")
+        and (number > 1 or NUMBER.fullmatch(fields[0]) is not None)
+    )
 
 
 def _rows(lines: Iterable[tuple[int, str]], name: str) -> Iterator[tuple[float, float, list[str]]]:

@@ -13,30 +13,32 @@ from mlkit.nets.features import Feature
 from mlkit.nets.model import NetModel
 from mlkit.tables.metrics import evaluate, predicted_classes
 from mlkit.tables.target import read_weights, target_values
+from mlkit.tables.unseen import Unseen
 
 
 class _Strange:
     """Columns of categories or words of which nothing so far was there in training: they may have changed."""
 
     def __init__(self, model: NetModel) -> None:
-        self.features = [feature for feature in model.encoder.features if feature.kind != "number"]
+        self.features = [feature for feature in model.encoder.features if feature.kind == "text"]
+        self.unseen = Unseen(model.target, "label")
         self.rows = 0
 
     def watch(self, table: Table) -> None:
-        """Look at another part of the table."""
+        """Look at another part of the table, which the model has read."""
         self.rows += table.rows
+        self.unseen.watch(table)
         self.features = [f for f in self.features if not self._known(table, f)]
 
     def _known(self, table: Table, feature: Feature) -> bool:
-        if feature.kind == "text":
-            words = set(feature.categories)
-            return any(not words.isdisjoint(line.split()) for line in table.values(feature.name))
-        return bool((table.codes(feature.name, feature.categories) >= 0).any())
+        words = set(feature.categories)
+        return any(not words.isdisjoint(line.split()) for line in table.values(feature.name))
 
     def tell(self, remark: Callable[[str], None]) -> None:
         """Name the columns."""
         for feature in self.features if self.rows else ():
             remark(f"column {feature.name!r} has no value that was there in training: has it changed?")
+        self.unseen.tell(remark)
 
 
 def prediction_rows(
@@ -52,9 +54,9 @@ def prediction_rows(
     strange = _Strange(model)
     for number, table in enumerate(blocks):
         table.require([*keep, *model.names])
-        strange.watch(table)
         named: dict[str, Any] = {name: table.values(name) for name in keep}
         predictions = model.predict(table)
+        strange.watch(table)
         if not model.classes:
             named["prediction"] = predictions
         else:
@@ -89,11 +91,11 @@ def evaluate_blocks(
         if not table.rows:
             continue
         table.require(model.names)
-        strange.watch(table)
         truth.append(target_values(table, target or model.target, model.classes))
         found = read_weights(table, weight)
         weights.append(np.ones(table.rows) if found is None else found)
         predictions.append(model.predict(table))
+        strange.watch(table)
     if not truth:
         raise DataError("there are no rows to measure on")
     strange.tell(remark)

@@ -15,7 +15,7 @@ class ColumnInfo:
     """One column: its kind, missing and distinct values, and its range or its most frequent value."""
 
     name: str
-    kind: str  # number, date, category, empty
+    kind: str  # number, date, time, category, empty
     missing: int
     distinct: int
     low: float | str | None = None
@@ -34,7 +34,9 @@ def describe_columns(table: Table) -> Iterator[ColumnInfo]:
             table.forget(name)
             gaps, distinct = len(values) - len(known), len(np.unique(known))
             low, high, mean = float(known.min()), float(known.max()), float(known.mean())
-            if table.holds_dates(name):
+            if table.holds_times(name):
+                yield ColumnInfo(name, "time", gaps, distinct, _time(low), _time(high))
+            elif table.holds_dates(name):
                 yield ColumnInfo(name, "date", gaps, distinct, _date(low), _date(high))
             else:
                 yield ColumnInfo(name, "number", gaps, distinct, low, high, mean)
@@ -45,6 +47,11 @@ def describe_columns(table: Table) -> Iterator[ColumnInfo]:
             yield ColumnInfo(name, "category", missing, len(counts), top=counts[0][0], top_count=counts[0][1])
         else:
             yield ColumnInfo(name, "empty", missing, 0)
+
+
+def _time(days: float) -> str:
+    """Return a part of a day as a time."""
+    return str(np.datetime64(0, "s") + np.timedelta64(round(days * 86400), "s"))[-8:]
 
 
 def _date(days: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from mlkit.formats.streams import PathLike
 from mlkit.formats.table_files import TableFormat, read_blocks
 from mlkit.tables.predictor import Predictor
 from mlkit.tables.target import read_weights, target_values
+from mlkit.tables.unseen import Unseen
 
 Reals = NDArray[np.float64]
 
@@ -121,14 +122,18 @@ def evaluate_table(
     weight: str | None = None,
     threshold: float = 0.5,
     threads: int = 1,
+    remark: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
-    """Return the metrics of a model on a table, read block by block."""
+    """Return the metrics of a model on a table, read block by block; `remark` hears of columns that are mostly new."""
     predictions, truth, weights = [], [], []
+    unseen = Unseen(target or model.target)
     for table in read_blocks(path, form):
         truth.append(target_values(table, target or model.target, model.classes))
         found = read_weights(table, weight)
         weights.append(np.ones(table.rows) if found is None else found)
         predictions.append(model.predict(table, threads))
+        unseen.watch(table)
+    unseen.tell(remark)
     return evaluate(
         np.concatenate(predictions), np.concatenate(truth), model.classes, np.concatenate(weights), threshold
     )

@@ -10,13 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlkit.errors import DataError, UsageError
-from mlkit.formats.table import is_number
 from mlkit.formats.table_files import Table
+from mlkit.formats.table_values import is_number, looks_like_date
 
 Reals = NDArray[np.float64]
 MOST = 1e36  # of a target: models compute in float32
 MOST_CLASSES = 20  # whole numbers with at most so many values are taken for classes
 _COMMAS = re.compile(r"[-+]?\d+([.,]\d+)*")
+_LIKES = (
+    ("dates are of a kind that is not understood (2024-02-29 is)", looks_like_date),
+    ("numbers are written with commas", _COMMAS.fullmatch),
+)
 TASKS = ("auto", "classification", "regression")
 
 
@@ -225,5 +229,10 @@ def words_among_numbers(table: Table, names: Collection[str], categorical: Colle
                 f"column {name!r} is used as categories: {few:,} of its {total:,} values are no numbers, such as "
                 f"{word[:30]!r} in line {line}; --na {word[:30]} makes it missing"
             )
-        elif few and all(map(_COMMAS.fullmatch, words)):
-            yield f"column {name!r} is used as categories: its numbers are written with commas, such as {words[0]!r}"
+            continue
+        for what, like in _LIKES:
+            of_kind = np.array([bool(like(word)) for word in words], np.bool_)
+            if few and counts[of_kind].sum() >= 0.9 * total:
+                place = int(np.flatnonzero(of_kind & strange)[0])
+                yield f"column {name!r} is used as categories: its {what}, such as {words[place]!r}"
+                break

@@ -137,6 +137,8 @@ class Folds:
         if self.group is not None:
             table.require([self.group])
             groups = np.unique(np.array(table.values(self.group)), return_inverse=True)[1]
+        elif table.groups is not None:
+            groups = np.unique(table.groups, return_inverse=True)[1]
         stratified = self.stratified and bool(target.classes)
         return fold_places(
             target.values, self.number, self.seed, stratified=stratified, groups=groups

@@ -190,6 +190,8 @@ class Poisson(Loss):
     def check(self, target: Reals) -> str | None:
         if target.min() < 0:
             return "poisson loss needs values from 0 on"
+        if target.min() < 0:
+            return "poisson loss needs values from 0 on"
         return "poisson loss needs a value above 0" if target.max() <= 0 else None
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from mlkit.tables.calibration import fit_calibration
 from mlkit.tables.metrics import evaluate, predicted_classes
 from mlkit.tables.predictor import Predictor
 from mlkit.tables.target import read_weights, target_values
+from mlkit.tables.unseen import Unseen
 from mlkit.trees.model import TreeModel
 
 if TYPE_CHECKING:
@@ -32,18 +34,23 @@ def prediction_blocks(
     keep: tuple[str, ...] = (),
     threshold: float = 0.5,
     threads: int = 1,
+    remark: Callable[[str], None] = lambda text: None,
 ) -> Iterator[bytes]:
     """Yield predictions as CSV, block by block, in the order of the rows; the first block begins with a header.
 
     what: "class" (or the value), "proba" (class and probabilities), "raw" (scores before the link) or "leaf".
+    `remark` is told of columns whose categories are mostly new. A header without rows gives a header.
     """
     if what == "proba" and not model.classes:
         raise UsageError("--proba needs a classifier; this model predicts a number")
-    for number, table in enumerate(read_blocks(path, form)):
+    unseen = Unseen()
+    for number, table in enumerate(read_blocks(path, replace(form, may_be_empty=True))):
         table.require(keep)
         named: dict[str, Any] = {name: table.values(name) for name in keep}
         named |= _predicted(model, table, what, threshold, threads)
+        unseen.watch(table)
         yield format_rows(named, header=number == 0)
+    unseen.tell(remark)
 
 
 def _predicted(model: Predictor, table: Table, what: str, threshold: float, threads: int) -> dict[str, Any]:

@@ -142,7 +142,7 @@ def train_gradient(
     name = loss_for(ready.target, loss)
     objective = make_loss(name, len(ready.target.classes), quantile)
     if fault := objective.check(ready.target.values):
-        raise UsageError(f"column {ready.target.name!r}: {fault}")
+        raise table.fault(fault, ready.target.name, int(np.argmin(ready.target.values)))
     settings = restricted(settings, [*ready.encoder.names, *(set(settings.monotone) - names)])
     training, held = _hold(ready, settings, valid, valid_part, columns, threads)
     earlier = (None, None) if before is None else (before.start, before.trees)

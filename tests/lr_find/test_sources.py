@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mlkit.errors import DataError, UsageError
-from mlkit.lr_find.sources import points_from_command, points_from_lines
+from mlkit.lr_find import RULES
+from mlkit.lr_find.curve import record
+from mlkit.lr_find.sources import curves_from_file, points_from_command, points_from_lines
 
 
 def test_lines() -> None:
@@ -64,3 +68,25 @@ def test_a_command_that_fails_later_ends_the_test() -> None:
 
 def test_commas_separate_too() -> None:
     assert list(points_from_lines(["lr,loss", "1e-4,2.5", "1e-3, 2"], "x")) == [(1e-4, 2.5), (1e-3, 2)]
+
+
+def test_the_lines_of_a_file_are_what_was_planned(tmp_path: Path) -> None:
+    """A test that stops early is trimmed by a tenth of the whole plan, as fastai's."""
+    rates = 1e-5 * 10 ** (5 * np.arange(200) / 200)
+    losses = 2.3 - 1.8 * np.exp(-((np.log10(rates) + 2.2) ** 2)) + (rates * 8) ** 3
+    text = "".join(
+        f"{rate!r}\t{loss!r}\n" for rate, loss in zip(rates.tolist(), losses.tolist(), strict=True)
+    )
+    (tmp_path / "whole.tsv").write_text("rate\tloss\n# a comment\n" + text)
+    (tmp_path / "bare.tsv").write_text(text)
+    expected = record(zip(rates, losses, strict=True), wanted=200)
+    assert len(expected) < 190  # it diverges before the end
+    (tmp_path / "cut.tsv").write_text("".join(text.splitlines(keepends=True)[: len(expected)]))
+    for name, steps in (("whole.tsv", None), ("bare.tsv", None), ("bare.tsv", 200), ("cut.tsv", 200)):
+        (found,) = curves_from_file(tmp_path / name, steps=steps)
+        assert found.steps == 200
+        assert RULES["valley"](found.rates, found.smooth, found.steps) == RULES["valley"](
+            expected.rates, expected.smooth, 200
+        )
+    (other,) = curves_from_file(tmp_path / "cut.tsv")
+    assert other.steps == len(expected)

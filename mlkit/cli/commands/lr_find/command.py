@@ -72,8 +72,16 @@ def lr_find(
         float | None, options.number("--end", "The rate to grow towards.", TEST, "10; a trainer's own")
     ] = None,
     steps: Annotated[
-        int, typer.Option("--steps", min=2, metavar="N", help="Rates to try.", rich_help_panel=TEST)
-    ] = 100,
+        int | None,
+        typer.Option(
+            "--steps",
+            min=2,
+            metavar="N",
+            help="Rates to try; of a curve that is there: how many were planned.",
+            rich_help_panel=TEST,
+            show_default="100; a file's lines",
+        ),
+    ] = None,
     schedule: Annotated[
         Schedule,
         typer.Option(
@@ -165,23 +173,25 @@ def _curves(
     """Test what the call names: a trainer, a command, or a curve that is there."""
     from mlkit.errors import UsageError
     from mlkit.lr_find import range_tests
+    from mlkit.lr_find.search import STEPS
     from mlkit.lr_find.sources import curves_from_file, points_from_command
     from mlkit.range_test import Sweep
 
+    tests = settings | {"steps": settings["steps"] or STEPS}
     if command is not None:
         if trainer or source != "-":
             raise UsageError(f"--command and {source!r} are two sources: give one")
         text = command
         sweep = Sweep(lambda rates, repeat: points_from_command(text, rates, pattern, out.warn), 1e-7, 10.0)
         with out.progress("Range test") as progress:
-            return range_tests(sweep, progress=progress, **settings)
+            return range_tests(sweep, progress=progress, **tests)
     if trainer:
         from mlkit.cli.commands.lr_find.trainers import trainer_curves
 
-        return trainer_curves(
-            trainer, lambda sweep, progress: range_tests(sweep, progress=progress, **settings)
-        )
-    return curves_from_file(source, beta=settings["beta"], diverge=settings["diverge"])
+        return trainer_curves(trainer, lambda sweep, progress: range_tests(sweep, progress=progress, **tests))
+    return curves_from_file(
+        source, beta=settings["beta"], diverge=settings["diverge"], steps=settings["steps"]
+    )
 
 
 def _json(suggestions: list[Suggestion], curves: list[Curve], settings: dict[str, Any]) -> None:

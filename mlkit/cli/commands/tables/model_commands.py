@@ -111,8 +111,9 @@ def add_model_commands(app: App, kind: str, *, trees: bool = True) -> None:
         loaded = load(model)
         form = t.format_for(loaded, t.table_format(delimiter, header, na, errors))
         blocks = prediction_blocks(
-            loaded, table, form, what, keep=t.split(id), threshold=threshold, threads=thread_count(threads)
-        )
+            loaded, table, form, what, keep=t.split(id), threshold=threshold, threads=thread_count(threads),
+            remark=out.warn,
+        )  # fmt: skip
         first = next(blocks)  # nothing is written before a first part has been predicted
         with open_output(output) as stream:
             stream.write(first)
@@ -139,7 +140,8 @@ def add_model_commands(app: App, kind: str, *, trees: bool = True) -> None:
 
         loaded = load(model)
         form = t.format_for(loaded, t.table_format(delimiter, header, na, errors))
-        found = evaluate_table(loaded, table, form, target, weight, threshold, thread_count(threads))
+        count = thread_count(threads)
+        found = evaluate_table(loaded, table, form, target, weight, threshold, count, out.warn)
         if json:
             out.json("mlkit.eval", found)
             return
