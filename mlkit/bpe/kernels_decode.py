@@ -4,7 +4,7 @@
 import numpy as np
 
 from mlkit.jit import inline, kernel
-from mlkit.jit.vectors import copy16, first_mark, load8
+from mlkit.jit.bytes import copy16, first_mark, load8
 
 U8 = np.uint64
 HIGH_BITS = U8(0x8080808080808080)

@@ -4,7 +4,7 @@
 import numpy as np
 
 from mlkit.jit import inline, kernel
-from mlkit.jit.vectors import copy16
+from mlkit.jit.bytes import copy16
 
 NEWLINE = -1
 MARK = -2

@@ -4,7 +4,7 @@
 import numpy as np
 
 from mlkit.jit import kernel
-from mlkit.jit.vectors import load8
+from mlkit.jit.bytes import load8
 
 U8 = np.uint64
 HIGH_BITS = U8(0x8080808080808080)

@@ -12,7 +12,7 @@ up to 8 bytes is found without a look at the arena.
 import numpy as np
 
 from mlkit.jit import inline, kernel
-from mlkit.jit.vectors import first_mark, load8, mixed
+from mlkit.jit.bytes import first_mark, load8, mixed
 
 NEWLINE = -1
 MARK = -2

@@ -14,33 +14,16 @@ import math
 import numpy as np
 
 from mlkit.jit import inline, kernel, prefetch
+from mlkit.jit.random import GOLDEN, below, mixed
 from mlkit.jit.vectors import exp, fma, load, maximum, product, splat, store, sums
 
 GROUP = 16
 HS, NS, SOFTMAX, OVA = 1, 2, 3, 4
 WORD, LABEL = 0, 1
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-MIX1 = np.uint64(0xBF58476D1CE4E5B9)
-MIX2 = np.uint64(0x94D049BB133111EB)
-S27, S30, S31, S32 = np.uint64(27), np.uint64(30), np.uint64(31), np.uint64(32)
-LOW32 = np.uint64(0xFFFFFFFF)
+LOW32, S32 = np.uint64(0xFFFFFFFF), np.uint64(32)
 FACTOR = np.uint64(116049371)
 TINY = 1e-7
 MAX_LINE = 1024
-
-
-@inline
-def mixed(counter):
-    """Return 64 random bits for a counter that goes up by GOLDEN (SplitMix64)."""
-    bits = (counter ^ (counter >> S30)) * MIX1
-    bits = (bits ^ (bits >> S27)) * MIX2
-    return bits ^ (bits >> S31)
-
-
-@inline
-def below(bits, bound):
-    """Return a number in [0, bound) from the low 32 of the random bits."""
-    return np.int64(((bits & LOW32) * np.uint64(bound)) >> S32)
 
 
 @inline

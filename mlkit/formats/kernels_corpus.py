@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from mlkit.jit import inline, kernel
-from mlkit.jit.vectors import load8
+from mlkit.jit.bytes import load8
 
 U8 = np.uint64
 ZERO, ONE, TWO, THREE, FOUR, FIVE, SIX, SEVEN = (U8(k) for k in range(8))

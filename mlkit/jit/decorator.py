@@ -1,4 +1,4 @@
-"""How kernels are declared and compiled: kernels with one signature, the cache policy, the fallback, the warm-up.
+"""How kernels are declared and compiled: one signature each, with a fallback where no cache can be had.
 
 A kernel is declared as::
 
@@ -6,7 +6,7 @@ A kernel is declared as::
     def count_bytes(text, out, table, rate): ...
 
 Arrays are C-contiguous; ``const`` ones are read-only, which memory maps need. Nothing is compiled (and numba is not
-imported) before a kernel is first called. ``@inline`` marks helpers that kernels of the same file call; they
+imported) before a kernel is first called. ``@inline`` marks helpers that kernels call; they
 are compiled into their callers.
 
 Why one signature: processes that start together and compile several signatures of one kernel can poison
@@ -16,69 +16,26 @@ numba's disk cache (wrong numbers, no error); with one signature they cannot.
 from __future__ import annotations
 
 import functools
-import os
 import threading
 import types as python_types
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from mlkit.version import __version__
+from mlkit.jit.cache import (
+    announce_compilation,
+    cache_wanted,
+    import_numba,
+    jit_disabled,
+    object_folder,
+    source_text,
+)
+from mlkit.jit.signature import parse_arguments, parse_signature
 
 # Reassociation lets dot products vectorise; NaN and infinities keep their meaning.
 REASSOCIATE = frozenset({"reassoc", "contract", "nsz", "arcp"})
 
-_SCALARS = {
-    "b1": "boolean", "i1": "int8", "i2": "int16", "i4": "int32", "i8": "int64",
-    "u1": "uint8", "u2": "uint16", "u4": "uint32", "u8": "uint64", "f4": "float32", "f8": "float64",
-}  # fmt: skip
-
 _lock = threading.RLock()
-_cache_wanted = False
-_announce: Callable[[str], None] | None = None
-_announced = False
-
-
-def jit_disabled() -> bool:
-    """Say whether NUMBA_DISABLE_JIT asks for plain Python kernels."""
-    return os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
-
-
-def use_command_cache(announce: Callable[[str], None] | None = None) -> None:
-    """Keep compiled kernels in the user's cache directory; the command line calls this, libraries do not.
-
-    `announce` is called once, before the first compilation that the cache cannot spare us.
-    """
-    global _cache_wanted, _announce
-    _cache_wanted = True
-    _announce = announce
-
-
-def cache_directory() -> Path:
-    """Return the kernel cache of this kind of CPU and this version of mlkit.
-
-    Nodes of a cluster share a home but not a CPU: the processor's flags are part of the name.
-    """
-    import hashlib
-    import platform
-
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
-    except OSError:
-        flags = platform.processor()
-    digest = hashlib.sha1(flags.encode()).hexdigest()[:12]
-    return base / "mlkit" / "numba" / f"{platform.machine()}-{digest}-{__version__}"
-
-
-def _numba() -> Any:
-    """Import numba, with the command's cache directory set before it reads its configuration."""
-    if _cache_wanted and "NUMBA_CACHE_DIR" not in os.environ:
-        os.environ["NUMBA_CACHE_DIR"] = str(cache_directory())
-    import numba
-
-    return numba
 
 
 class Kernel:
@@ -127,11 +84,11 @@ class Kernel:
         return object_code.load(path, arguments, result)
 
     def _compiled(self) -> Any:
-        numba = _numba()
+        numba = import_numba()
         signature = parse_signature(self.signature)
         try:
             dispatcher = self._make(numba, cache=True)
-            _announce_compilation(dispatcher)
+            announce_compilation(dispatcher)
             dispatcher.compile(signature)
         except Exception:
             # Full disk, read-only home, damaged cache file: the work goes on without a cache. A fault of the
@@ -170,7 +127,7 @@ class Kernel:
 
     def _object_file(self) -> Path | None:
         """Return where the command keeps this kernel's object code; None in a library, or when numba is steered."""
-        if not _cache_wanted or jit_disabled():
+        if not cache_wanted() or jit_disabled():
             return None
         from mlkit.jit import object_code
 
@@ -179,9 +136,9 @@ class Kernel:
             return None
         # the whole room: no list kept by hand can forget a file
         files = [Path(self.function.__code__.co_filename), *sorted(Path(__file__).parent.glob("*.py"))]
-        parts = [self.signature, *sorted(self.fastmath), *versions, *(_source(path) for path in files)]
+        parts = [self.signature, *sorted(self.fastmath), *versions, *(source_text(path) for path in files)]
         name = f"{self.__module__}.{self.__name__}-{object_code.fingerprint(parts)}.kernel"
-        return _object_folder() / name
+        return object_folder() / name
 
 
 class Inline:
@@ -206,7 +163,7 @@ class Inline:
                     self._resolved = self.function
                 else:
                     fastmath = set(self.fastmath) if self.fastmath else False
-                    self._resolved = _numba().njit(
+                    self._resolved = import_numba().njit(
                         nogil=True, error_model="numpy", boundscheck=False, fastmath=fastmath
                     )(self.function)
             return self._resolved
@@ -221,45 +178,16 @@ class Operation(Inline):
 
     def resolve(self) -> Any:
         """Return what numba understands in place of this object."""
-        return self.function if jit_disabled() else self._build()[self.__name__]
+        if jit_disabled():
+            return self.function
+        import_numba()  # sets the cache's folder first
+        return self._build()[self.__name__]
 
 
 def operations(build: Callable[[], dict[str, Any]]) -> Callable[[Callable[..., Any]], Operation]:
     """Return a decorator for operations whose intrinsics, by name, `build` makes when one is first compiled."""
     built = functools.cache(build)
     return lambda function: Operation(function, built)
-
-
-def _prefetch_intrinsic() -> dict[str, Any]:
-    _numba()
-    from llvmlite import ir
-    from numba import types
-    from numba.core import cgutils
-    from numba.extending import intrinsic
-
-    @intrinsic
-    def prefetch_line(typing_context: Any, array: Any, index: Any) -> Any:
-        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            view = context.make_array(array)(context, builder, arguments[0])
-            position = context.cast(builder, arguments[1], signature.args[1], types.intp)
-            strides = cgutils.unpack_tuple(builder, view.strides)
-            byte_pointer = ir.IntType(8).as_pointer()
-            base = builder.bitcast(view.data, byte_pointer)
-            address = builder.gep(base, [builder.mul(position, strides[0])])
-            i32 = ir.IntType(32)
-            function_type = ir.FunctionType(ir.VoidType(), [byte_pointer, i32, i32, i32])
-            function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
-            builder.call(function, [address, i32(0), i32(3), i32(1)])
-            return context.get_dummy_value()
-
-        return types.void(array, index), codegen
-
-    return {"prefetch": prefetch_line}
-
-
-@operations(_prefetch_intrinsic)
-def prefetch(array: Any, index: int) -> None:
-    """Ask the CPU for the cache line of array[index] (or of row `index`) before it is needed."""
 
 
 def kernel(signature: str, *, fastmath: frozenset[str] = frozenset()) -> Callable[[Callable[..., Any]], Any]:
@@ -272,65 +200,6 @@ def inline(function: Callable[..., Any] | None = None, *, fastmath: frozenset[st
     if function is None:
         return lambda real: Inline(real, fastmath)
     return Inline(function, fastmath)
-
-
-class Argument(NamedTuple):
-    """One argument of a kernel: a scalar (`dimensions` 0) or a C-contiguous array."""
-
-    kind: str
-    dimensions: int
-    read_only: bool
-
-
-def parse_arguments(text: str) -> tuple[str, list[Argument]]:
-    """Return (result, arguments) of a signature such as ``"i8(const u1[:], f4[:,:])"``."""
-    result, _, rest = text.partition("(")
-    if not rest.endswith(")"):
-        raise ValueError(f"kernel signature without closing parenthesis: {text!r}")
-    arguments = []
-    for part in _split_arguments(rest[:-1]):
-        name, bracket, shape = part.removeprefix("const ").strip().partition("[")
-        dimensions = shape.count(",") + 1 if bracket else 0
-        arguments.append(Argument(name.strip(), dimensions, part.startswith("const ")))
-    return result.strip() or "void", arguments
-
-
-def parse_signature(text: str) -> Any:
-    """Turn ``"i8(const u1[:], f4[:,:])"`` into a numba signature; every array is C-contiguous."""
-    types = _numba().types
-    result, arguments = parse_arguments(text)
-    numba_types = []
-    for argument in arguments:
-        scalar = getattr(types, _SCALARS[argument.kind])
-        numba_types.append(
-            types.Array(scalar, argument.dimensions, "C", readonly=argument.read_only)
-            if argument.dimensions
-            else scalar
-        )
-    returned = types.void if result == "void" else getattr(types, _SCALARS[result])
-    return returned(*numba_types)
-
-
-def _split_arguments(text: str) -> list[str]:
-    parts, depth, current = [], 0, ""
-    for character in text:
-        depth += (character == "[") - (character == "]")
-        if character == "," and depth == 0:
-            parts.append(current)
-            current = ""
-        else:
-            current += character
-    return [part.strip() for part in [*parts, current] if part.strip()]
-
-
-@functools.cache
-def _object_folder() -> Path:
-    return Path(os.environ.get("NUMBA_CACHE_DIR") or cache_directory()) / "objects"
-
-
-@functools.cache
-def _source(path: Path) -> str:
-    return path.read_text()
 
 
 def _resolve_helpers(function: Callable[..., Any]) -> None:
@@ -347,32 +216,3 @@ def _names(code: python_types.CodeType) -> Iterator[str]:
     for constant in code.co_consts:
         if isinstance(constant, python_types.CodeType):
             yield from _names(constant)
-
-
-def _announce_compilation(dispatcher: Any) -> None:
-    global _announced
-    if _announce is None or _announced:
-        return
-    index = getattr(getattr(dispatcher._cache, "_cache_file", None), "_index_path", None)
-    if index is not None and not Path(index).exists():
-        _announced = True
-        _announce("compiling kernels for this machine, once ('mlkit warm' does it ahead of time)")
-
-
-def kernel_modules() -> list[str]:
-    """Return the names of all kernel modules of mlkit, sorted."""
-    root = Path(__file__).parent.parent
-    paths = sorted(path for path in root.rglob("kernels*.py"))
-    return [".".join(("mlkit", *path.relative_to(root).with_suffix("").parts)) for path in paths]
-
-
-def all_kernels() -> list[Kernel]:
-    """Import every kernel module and return its kernels (for `mlkit warm` and the tests)."""
-    import importlib
-
-    found: dict[int, Kernel] = {}
-    for name in kernel_modules():
-        for value in vars(importlib.import_module(name)).values():
-            if isinstance(value, Kernel) and value.__module__ == name:
-                found[id(value)] = value
-    return list(found.values())

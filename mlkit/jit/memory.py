@@ -1,7 +1,7 @@
 # mypy: ignore-errors
-"""Numbers that several threads share inside kernels: atomic reads, writes and additions on int64 arrays.
+"""Memory inside kernels: lines asked for early, and numbers that several threads share (atomics on int64 arrays).
 
-With them threads share out the parts of a job without returning to Python: `atomic_add` to a counter takes one.
+With atomics threads share out the parts of a job without returning to Python: `atomic_add` to a counter takes one.
 All are sequentially consistent: what a thread wrote to plain arrays before an atomic write or addition is seen by
 the thread that reads its result. Keep counters of different meaning 8 places (a cache line) apart.
 """
@@ -38,6 +38,11 @@ def atomic_add(array: Any, index: int, value: int) -> int:
 @operation
 def give_way() -> None:
     """Let other threads run: called while waiting."""
+
+
+@operation
+def prefetch(array: Any, index: int) -> None:
+    """Ask the CPU for the cache line of array[index] (or of row `index`) before it is needed."""
 
 
 def _build() -> dict[str, Any]:
@@ -90,7 +95,24 @@ def _build() -> dict[str, Any]:
 
         return types.void(), code
 
+    @intrinsic
+    def prefetch(typing: Any, array: Any, index: Any) -> Any:
+        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            view = context.make_array(array)(context, builder, arguments[0])
+            position = context.cast(builder, arguments[1], signature.args[1], types.intp)
+            strides = cgutils.unpack_tuple(builder, view.strides)
+            byte_pointer = ir.IntType(8).as_pointer()
+            base = builder.bitcast(view.data, byte_pointer)
+            address = builder.gep(base, [builder.mul(position, strides[0])])
+            kind = ir.FunctionType(ir.VoidType(), [byte_pointer, i32, i32, i32])
+            function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+            builder.call(function, [address, i32(0), i32(3), i32(1)])
+            return context.get_dummy_value()
+
+        return types.void(array, index), code
+
     return {
+        "prefetch": prefetch,
         "atomic_read": atomic_read,
         "atomic_write": atomic_write,
         "atomic_add": atomic_add,

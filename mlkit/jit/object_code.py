@@ -19,14 +19,12 @@ import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from mlkit.formats.streams import open_output
-
-if TYPE_CHECKING:
-    from mlkit.jit.decorator import Argument
+from mlkit.jit.signature import Argument
 
 _CTYPES: dict[str, Any] = {
     "b1": ctypes.c_uint8, "i1": ctypes.c_int8, "i2": ctypes.c_int16, "i4": ctypes.c_int32, "i8": ctypes.c_int64,

@@ -8,6 +8,7 @@ Categories have been put into the order of their mean target, so every split is 
 import numpy as np
 
 from mlkit.jit.decorator import inline
+from mlkit.jit.random import GOLDEN, mixed
 
 MAX_DEPTH, MIN_SPLIT, LEAF_WEIGHT, FEATURES_PER_NODE, RANDOM_THRESHOLDS, LEAF_ROWS = range(6)
 SORT_BELOW = 40
@@ -16,12 +17,9 @@ MISSING = 255
 
 @inline
 def advance(state):
-    """Advance a splitmix64 state and return 32 random bits."""
-    state[0] += np.uint64(0x9E3779B97F4A7C15)
-    z = state[0]
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.int64((z ^ (z >> np.uint64(31))) >> np.uint64(32))
+    """Advance a SplitMix64 counter and return 32 random bits."""
+    state[0] += GOLDEN
+    return np.int64(mixed(state[0]) >> np.uint64(32))
 
 
 @inline

@@ -11,8 +11,6 @@ Sixteen lanes are one register with AVX-512, two with AVX2, four with SSE or NEO
 numba's arrays may alias, so a loop that updates several rows at once stays scalar, and an accumulator cannot
 stay in lanes across an outer loop. Only the files of this room name numba and LLVM. Without JIT
 the same names work on numpy arrays of sixteen float32 values.
-
-For text there are single instructions on 8 and 16 bytes: `load8`, `copy16`, `first_mark`, and a hash `mixed`.
 """
 
 from __future__ import annotations
@@ -21,17 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from mlkit.jit.decorator import inline, operations
+from mlkit.jit.decorator import operations
 
 LANES = 16
 
 # e**r for |r| <= ln(2) / 2, relative error 2e-09: least squares at 200 Chebyshev points
 _EXP = (1.0, 1.00000004, 0.499999914, 0.166664199, 0.0416683648, 0.0083748539, 0.00138293018)
 _LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4  # n * high is exact
-
-FACTOR, SECOND_FACTOR = np.uint64(0x9E3779B1), np.uint64(0x85EBCA77)
-LOW_HALF, HALF, SHIFT = np.uint64(0xFFFFFFFF), np.uint64(32), np.uint64(27)
-
 
 operation = operations(lambda: _build())
 
@@ -92,34 +86,6 @@ def add_pair(array: Any, at: int, first: float, second: float) -> None:
     array[at + 1] += second
 
 
-# Eight bytes of text as one number
-
-
-@operation
-def load8(text: Any, i: int) -> np.uint64:
-    """Read the 8 bytes text[i : i + 8] of a uint8 array as a little-endian number."""
-    return text[i : i + 8].view("<u8")[0]
-
-
-@operation
-def copy16(source: Any, begin: int, target: Any, at: int) -> None:
-    """Copy 16 bytes: the elements from `begin` on of a uint8 array of any shape to target[at : at + 16]."""
-    target[at : at + 16] = source.reshape(-1)[begin : begin + 16]
-
-
-@operation
-def first_mark(marks: np.uint64) -> np.int64:
-    """Return which of 8 bytes (0 for the lowest) is the first with a bit set, or 8."""
-    return np.int64(next((k for k in range(8) if int(marks) >> 8 * k & 255), 8))
-
-
-@inline
-def mixed(h):  # type: ignore[no-untyped-def]
-    """Mix the bits of a 64-bit number. Products of 32-bit halves never overflow, which plain numpy would warn of."""
-    h = ((h & LOW_HALF) * FACTOR) ^ ((h >> HALF) * SECOND_FACTOR)
-    return h ^ (h >> HALF) ^ (h << SHIFT)
-
-
 def _build() -> dict[str, Any]:
     """Register the vector type with numba and return its operations by name."""
     import operator
@@ -129,7 +95,7 @@ def _build() -> dict[str, Any]:
     from numba.core import cgutils
     from numba.extending import intrinsic, models, overload, register_model
 
-    f32, i32, i64, f64 = ir.FloatType(), ir.IntType(32), ir.IntType(64), ir.DoubleType()
+    f32, i32, f64 = ir.FloatType(), ir.IntType(32), ir.DoubleType()
     vector_ir = ir.VectorType(f32, LANES)
     integers_ir = ir.VectorType(i32, LANES)
 
@@ -273,34 +239,6 @@ def _build() -> dict[str, Any]:
 
         return types.void(array, at, types.float64, types.float64), code
 
-    @intrinsic
-    def load8(typing: Any, text: Any, i: Any) -> Any:
-        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            loaded = builder.load(pointer(context, builder, signature, arguments, i64))
-            loaded.align = 1
-            return loaded
-
-        return types.uint64(text, i), code
-
-    @intrinsic
-    def copy16(typing: Any, source: Any, begin: Any, target: Any, at: Any) -> Any:
-        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            block = ir.VectorType(ir.IntType(8), 16)
-            loaded = builder.load(pointer(context, builder, signature, arguments, block))
-            loaded.align = 1
-            builder.store(loaded, pointer(context, builder, signature, arguments, block, 2), align=1)
-            return context.get_dummy_value()
-
-        return types.void(source, begin, target, at), code
-
-    @intrinsic
-    def first_mark(typing: Any, marks: Any) -> Any:
-        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            zeros = builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))  # 64 without a mark
-            return builder.lshr(zeros, i64(3))
-
-        return types.int64(types.uint64), code
-
     def overload_operator(symbol: Any, method: str) -> None:
         @intrinsic
         def combined(typing: Any, a: Any, b: Any) -> Any:
@@ -322,6 +260,5 @@ def _build() -> dict[str, Any]:
 
     return {
         "load": load, "store": store, "splat": splat, "fma": fma, "maximum": maximum, "exp": exp,
-        "sums": sums, "product": product, "add_pair": add_pair, "load8": load8, "copy16": copy16,
-        "first_mark": first_mark,
+        "sums": sums, "product": product, "add_pair": add_pair,
     }  # fmt: skip

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from mlkit.jit import inline, kernel
-from mlkit.jit.vectors import load8, mixed
+from mlkit.jit.bytes import load8, mixed
 
 U8 = np.uint64
 

@@ -17,31 +17,14 @@ import math
 import numpy as np
 
 from mlkit.jit import inline, kernel, prefetch
+from mlkit.jit.random import GOLDEN, below, mixed
 from mlkit.jit.vectors import exp, fma, load, maximum, product, splat, store, sums
 
 GROUP = 6  # outputs trained at once: twelve sums for two context rows fill the vector registers
 STEPS = 8  # nodes of a Huffman path trained at once by skip-gram
 LINE = 16  # floats in a cache line and in a vector
 
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-MIX1 = np.uint64(0xBF58476D1CE4E5B9)
-MIX2 = np.uint64(0x94D049BB133111EB)
-S30, S27, S31, S32 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(32)
-LOW32 = np.uint64(0xFFFFFFFF)
-
-
-@inline
-def mixed(counter):
-    """Return 64 random bits for a counter (SplitMix64); callers count up by GOLDEN."""
-    bits = (counter ^ (counter >> S30)) * MIX1
-    bits = (bits ^ (bits >> S27)) * MIX2
-    return bits ^ (bits >> S31)
-
-
-@inline
-def below(bits, bound):
-    """Return a number in [0, bound) from the low 32 random bits."""
-    return np.int64(((bits & LOW32) * np.uint64(bound)) >> S32)
+LOW32, S32 = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 
 @inline

@@ -6,21 +6,8 @@ import numpy as np
 import pytest
 
 from mlkit.jit import kernel
-from mlkit.jit.vectors import (
-    add_pair,
-    copy16,
-    exp,
-    first_mark,
-    fma,
-    load,
-    load8,
-    maximum,
-    mixed,
-    product,
-    splat,
-    store,
-    sums,
-)
+from mlkit.jit.bytes import copy16, first_mark, load8, mixed
+from mlkit.jit.vectors import add_pair, exp, fma, load, maximum, product, splat, store, sums
 
 
 @kernel("f8(const f4[:], f4[:])")
