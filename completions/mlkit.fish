@@ -1059,6 +1059,8 @@ complete -c mlkit -n '__mlkit_at gmm sample' -l quiet -s q -d 'Say nothing but e
 complete -c mlkit -n '__mlkit_at gmm sample' -l verbose -s v -d 'Say more on stderr.'
 complete -c mlkit -n '__mlkit_at gmm sample' -l debug -d 'Show a traceback for errors.'
 complete -c mlkit -n '__mlkit_at gmm sample' -l help -d 'Show this message and exit.'
+complete -c mlkit -n '__mlkit_at help' -f
+complete -c mlkit -n '__mlkit_at help' -a 'bpe changes completions design divergence fasttext formats from-fasttext from-gensim from-glove from-kenlm from-lightgbm from-sacrebleu from-scikit-learn from-subword-nmt from-word2vec glove gmm install kmeans library limits lr-find make metrics nets ngram one-terabyte reproducibility shift slurm tables tour-tables tour-text tour-translation trees troubleshooting vectors vocab word2vec workers'
 complete -c mlkit -n '__mlkit_at help' -l config -r -F -d 'Read options from a YAML file (flags and environment win).'
 complete -c mlkit -n '__mlkit_at help' -l print-config -d 'Print the effective options as YAML and exit.'
 complete -c mlkit -n '__mlkit_at help' -l quiet -s q -d 'Say nothing but errors on stderr.'

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mlkit import manual
 from mlkit.cli.registry import loaded_tree
 
 FILES = ("FILE", "PATH", "VECTORS", "MODEL", "FILE.yaml", "HYP...", "HOW|FILE", "MODEL.bin")
 FOLDERS = ("DIR",)
 # arguments that are no names of files
-PLAIN = ("words", "word", "k", "threshold", "queries", "rooms", "target", "what")
+PLAIN = ("words", "word", "topic", "k", "threshold", "queries", "rooms", "target", "what")
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def _node(path: tuple[str, ...], command: Any) -> Node:
             continue
         if parameter.param_type_name == "argument":
             arguments.append((str(parameter.name), one_line(parameter.help or "")))
-            words += _choices(parameter)
+            words += manual.topics() if path == ("help",) else _choices(parameter)
             files |= not _choices(parameter) and parameter.name not in PLAIN
         else:
             flags.append(_flag(parameter, context))

@@ -187,6 +187,16 @@ class Command(TyperCommand):
             raise Stopped(signal.SIGPIPE) from None
 
 
+EXAMPLES_OF_GROUP = 3
+
+
+def _first_examples(commands: Iterable[Any]) -> Iterable[str]:
+    """Yield the first example of each command's help, as the command's docstring has it."""
+    for command in commands:
+        lines = (command.help or "").partition("Example:")[2].splitlines()
+        yield from [line for line in lines if line.lstrip().startswith("mlkit ")][:1]
+
+
 class Group(TyperGroup):
     """A command with subcommands, in named panels also where help is plain text."""
 
@@ -194,6 +204,10 @@ class Group(TyperGroup):
         settings.setdefault("context_settings", HELP_OPTIONS)
         settings["no_args_is_help"] = True
         super().__init__(*arguments, **settings)
+        examples = list(_first_examples(self.commands.values()))
+        if examples and "Example" not in (self.help or ""):
+            # \b: lines that stay as they are
+            self.help = "\n".join([self.help or "", "", "\b", "Example:", *examples[:EXAMPLES_OF_GROUP]])
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         _name_the_page(self, ctx)
@@ -273,7 +287,7 @@ def root_command() -> Any:
     app = typer.Typer(
         cls=Root, pretty_exceptions_enable=False, context_settings=ROOT_OPTIONS, add_completion=False,
         help="Classical NLP and machine learning as composable commands.",
-        epilog="'mlkit COMMAND --help' explains a command and shows an example, 'mlkit help' is the manual.",
+        epilog="'mlkit COMMAND --help' explains a command, 'mlkit help' is the manual, 'mlkit demo' a first run.",
     )  # fmt: skip
 
     @app.callback()

@@ -113,7 +113,10 @@ def _start(script: str, folder: str, *arguments: str) -> None:
         raise MlkitError(f"{script} ended with exit code {done.returncode}", hint=hint)
 
 
-app = App(help="Run counting commands in shards under Slurm.")
+app = App(
+    help="Run counting commands in shards under Slurm.\n\n\b\nExample:\n"
+    "  mlkit batch ngram count corpus.txt --order 3 --shards 8 -o all.counts"
+)
 app.info.cls = Root
 
 
