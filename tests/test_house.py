@@ -31,6 +31,7 @@ ROOM_DOORS = {
     "nets": {"tables", "fasttext"},
     "lr_find": {"plots"},
     "vectors": {"plots"},
+    "alignment": {"vectors"},
     "word2vec": {"corpus", "vectors", "cluster"},
     "glove": {"corpus", "cluster"},
     "fasttext": {"corpus", "vectors", "word2vec", "cluster", "tables"},

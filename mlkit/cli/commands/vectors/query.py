@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mlkit.cli import options
-from mlkit.cli.commands.vectors import answers, files, scores
+from mlkit.cli.commands.vectors import alignment, answers, files, scores, translation
 from mlkit.cli.registry import App
 
 app = App(help="Query, evaluate and convert word vectors.")
@@ -146,3 +146,7 @@ def evaluate(
 app.command("convert")(files.convert)
 app.command("info")(files.info)
 app.command("plot")(files.plot)
+app.command("align")(alignment.align)
+app.command("apply")(alignment.apply)
+app.command("translate")(translation.translate)
+app.command("sentences")(translation.sentences)
