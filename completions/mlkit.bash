@@ -11,7 +11,7 @@ _mlkit() {
     for ((i = 1; i < COMP_CWORD; i++)); do
         candidate=${path:+$path }${COMP_WORDS[i]}
         case $candidate in
-            'bag'|'batch'|'bleu'|'boost'|'bpe'|'chrf'|'completion'|'cooccur'|'demo'|'divergence'|'fasttext'|'gmm'|'help'|'impute'|'kmeans'|'lr-find'|'net'|'ngram'|'resample'|'reweight'|'score'|'stack'|'table'|'ter'|'train-glove'|'train-w2v'|'vectors'|'vocab'|'warm'|'bag calibrate'|'bag cv'|'bag eval'|'bag export'|'bag importance'|'bag inspect'|'bag predict'|'bag train'|'batch bpe'|'batch cooccur'|'batch ngram'|'batch vocab'|'batch bpe count'|'batch ngram count'|'boost calibrate'|'boost cv'|'boost eval'|'boost export'|'boost importance'|'boost inspect'|'boost predict'|'boost train'|'bpe convert'|'bpe count'|'bpe decode'|'bpe encode'|'bpe inspect'|'bpe learn'|'bpe merge'|'bpe vocab'|'cooccur merge'|'fasttext analogies'|'fasttext cbow'|'fasttext convert'|'fasttext dump'|'fasttext nn'|'fasttext predict'|'fasttext predict-prob'|'fasttext print-ngrams'|'fasttext print-sentence-vectors'|'fasttext print-word-vectors'|'fasttext quantize'|'fasttext skipgram'|'fasttext supervised'|'fasttext test'|'fasttext test-label'|'gmm assign'|'gmm eval'|'gmm sample'|'kmeans assign'|'kmeans eval'|'kmeans sweep'|'lr-find train-w2v'|'lr-find train-glove'|'lr-find fasttext'|'lr-find net'|'lr-find boost'|'lr-find boost train'|'lr-find fasttext supervised'|'lr-find fasttext skipgram'|'lr-find fasttext cbow'|'lr-find net train'|'lr-find net distill'|'net average'|'net cv'|'net distill'|'net eval'|'net predict'|'net train'|'ngram convert'|'ngram count'|'ngram generate'|'ngram info'|'ngram merge'|'ngram mix'|'ngram perplexity'|'ngram prune'|'ngram score'|'ngram train'|'resample over'|'resample split'|'resample under'|'reweight covariate'|'reweight label'|'stack cv'|'stack eval'|'stack predict'|'stack train'|'table info'|'vectors analogy'|'vectors convert'|'vectors eval'|'vectors info'|'vectors nn'|'vectors plot'|'vocab merge') path=$candidate ;;
+            'bag'|'batch'|'bleu'|'boost'|'bpe'|'chrf'|'completion'|'cooccur'|'demo'|'divergence'|'fasttext'|'gmm'|'help'|'impute'|'kmeans'|'lr-find'|'net'|'ngram'|'resample'|'reweight'|'score'|'stack'|'table'|'ter'|'train-glove'|'train-w2v'|'vectors'|'vocab'|'warm'|'bag calibrate'|'bag cv'|'bag eval'|'bag export'|'bag importance'|'bag inspect'|'bag predict'|'bag train'|'batch bpe'|'batch cooccur'|'batch ngram'|'batch vocab'|'batch bpe count'|'batch ngram count'|'boost calibrate'|'boost cv'|'boost eval'|'boost export'|'boost importance'|'boost inspect'|'boost predict'|'boost train'|'bpe convert'|'bpe count'|'bpe decode'|'bpe encode'|'bpe inspect'|'bpe learn'|'bpe merge'|'bpe vocab'|'cooccur merge'|'fasttext analogies'|'fasttext cbow'|'fasttext convert'|'fasttext dump'|'fasttext nn'|'fasttext predict'|'fasttext predict-prob'|'fasttext print-ngrams'|'fasttext print-sentence-vectors'|'fasttext print-word-vectors'|'fasttext quantize'|'fasttext skipgram'|'fasttext supervised'|'fasttext test'|'fasttext test-label'|'gmm assign'|'gmm eval'|'gmm sample'|'kmeans assign'|'kmeans eval'|'kmeans sweep'|'lr-find train-w2v'|'lr-find train-glove'|'lr-find fasttext'|'lr-find net'|'lr-find boost'|'lr-find boost train'|'lr-find fasttext supervised'|'lr-find fasttext skipgram'|'lr-find fasttext cbow'|'lr-find net train'|'lr-find net distill'|'net average'|'net cv'|'net distill'|'net eval'|'net predict'|'net train'|'ngram convert'|'ngram count'|'ngram generate'|'ngram info'|'ngram merge'|'ngram mix'|'ngram perplexity'|'ngram prune'|'ngram score'|'ngram train'|'resample over'|'resample split'|'resample under'|'reweight covariate'|'reweight label'|'stack cv'|'stack eval'|'stack predict'|'stack train'|'table info'|'vectors align'|'vectors analogy'|'vectors apply'|'vectors convert'|'vectors eval'|'vectors info'|'vectors nn'|'vectors plot'|'vectors sentences'|'vectors translate'|'vocab merge') path=$candidate ;;
         esac
     done
     # --name=value: readline makes three words of it where = parts words, else one
@@ -346,11 +346,18 @@ _mlkit() {
         'train-w2v --model') kind=choice words='skipgram cbow' ;;
         'train-w2v --loss') kind=choice words='ns hs' ;;
         'train-w2v --errors') kind=choice words='strict replace skip' ;;
+        'vectors align --output'|'vectors align -o'|'vectors align --output-target'|'vectors align --save-mapping'|'vectors align --dictionary-output'|'vectors align --dictionary'|'vectors align --config') kind=file ;;
+        'vectors align --refine'|'vectors align --refine-words'|'vectors align --words'|'vectors align --start-words'|'vectors align --interval'|'vectors align --csls'|'vectors align --seed') kind=other ;;
+        'vectors align --method') kind=choice words='procrustes reweight' ;;
+        'vectors align --errors') kind=choice words='strict replace skip' ;;
         'vectors analogy --config') kind=file ;;
         'vectors analogy --nearest'|'vectors analogy -k'|'vectors analogy --restrict-vocab'|'vectors analogy --threads'|'vectors analogy -t') kind=other ;;
         'vectors analogy --method') kind=choice words='add mul' ;;
         'vectors analogy --oov') kind=choice words='error skip' ;;
         'vectors analogy --errors') kind=choice words='strict replace skip' ;;
+        'vectors apply --output'|'vectors apply -o'|'vectors apply --config') kind=file ;;
+        'vectors apply --side') kind=choice words='source target' ;;
+        'vectors apply --errors') kind=choice words='strict replace skip' ;;
         'vectors convert --words'|'vectors convert --config') kind=file ;;
         'vectors convert --limit') kind=other ;;
         'vectors convert --format') kind=choice words='text binary glove safetensors' ;;
@@ -370,6 +377,14 @@ _mlkit() {
         'vectors plot --nearest'|'vectors plot -k') kind=other ;;
         'vectors plot --oov') kind=choice words='error skip' ;;
         'vectors plot --errors') kind=choice words='strict replace skip' ;;
+        'vectors sentences --output'|'vectors sentences -o'|'vectors sentences --idf-from'|'vectors sentences --config') kind=file ;;
+        'vectors sentences --weights') kind=choice words='mean idf' ;;
+        'vectors sentences --errors') kind=choice words='strict replace skip' ;;
+        'vectors translate --eval'|'vectors translate --config') kind=file ;;
+        'vectors translate --nearest'|'vectors translate -k'|'vectors translate --limit'|'vectors translate --csls'|'vectors translate --temperature') kind=other ;;
+        'vectors translate --retrieval') kind=choice words='csls nn softmax' ;;
+        'vectors translate --oov') kind=choice words='error skip' ;;
+        'vectors translate --errors') kind=choice words='strict replace skip' ;;
         'vocab --output'|'vocab -o'|'vocab --config') kind=file ;;
         'vocab --tmp-dir') kind=folder ;;
         'vocab --min-count'|'vocab --max-size'|'vocab --memory'|'vocab --threads'|'vocab -t'|'vocab --shard'|'vocab --cluster'|'vocab --processes') kind=other ;;
@@ -450,7 +465,7 @@ _mlkit() {
         'gmm assign') words='' options='--config --debug --delimiter --errors --header --help --log-likelihood --na --no-header --output --print-config --proba --quiet --threads --verbose -o -q -t -v' kind=files ;;
         'gmm eval') words='' options='--config --debug --delimiter --errors --header --help --json --labels --na --no-header --print-config --quiet --threads --verbose -q -t -v' kind=files ;;
         'gmm sample') words='' options='--config --debug --help --output --print-config --quiet --rows --seed --verbose -n -o -q -v' kind=files ;;
-        'help') words='bpe changes completions design divergence fasttext formats from-fasttext from-gensim from-glove from-kenlm from-lightgbm from-sacrebleu from-scikit-learn from-subword-nmt from-word2vec glove gmm install kmeans library limits lr-find make metrics nets ngram one-terabyte reproducibility shift slurm tables tour-tables tour-text tour-translation trees troubleshooting vectors vocab word2vec workers' options='--config --debug --help --print-config --quiet --verbose -h -q -v' ;;
+        'help') words='alignment bpe changes completions design divergence fasttext formats from-fasttext from-gensim from-glove from-kenlm from-lightgbm from-sacrebleu from-scikit-learn from-subword-nmt from-word2vec glove gmm install kmeans library limits lr-find make metrics nets ngram one-terabyte reproducibility shift slurm tables tour-tables tour-text tour-translation trees troubleshooting vectors vocab word2vec workers' options='--config --debug --help --print-config --quiet --verbose -h -q -v' ;;
         'impute') words='' options='--columns --config --debug --delimiter --errors --from --header --help --indicators --na --no-header --output --print-config --quiet --strategy --value --verbose -h -o -q -s -v' kind=files ;;
         'kmeans') words='assign eval sweep' options='--algorithm --batch --clusters --config --cosine --debug --delimiter --errors --header --help --id --ignore --init --json --kind --max-iterations --na --no-header --output --print-config --quiet --runs --scale --seed --threads --tol --verbose --weight -h -k -o -q -t -v' kind=files ;;
         'kmeans assign') words='' options='--config --debug --delimiter --distance --errors --header --help --na --no-header --output --print-config --quiet --threads --verbose -o -q -t -v' kind=files ;;
@@ -504,13 +519,17 @@ _mlkit() {
         'ter') words='' options='--alignment --asian-support --by --case-sensitive --confidence --confidence-n --config --debug --edits --errors --format --help --input --json --no-punct --normalized --num-refs --paired-ar --paired-ar-n --paired-bs --paired-bs-n --print-config --quiet --score-only --seed --sentence-level --short --tabs --threads --variable-refs --verbose --width -b -f -h -i -q -t -v -w' kind=files ;;
         'train-glove') words='' options='--alpha --checkpoint --checkpoint-every --clip --config --debug --dim --distance-weighting --epochs --errors --flat --format --held-out --help --init --json --left-to-right --lower --lr --max-vocab --memory --min-count --output --output-vectors --patience --print-config --quiet --resume --seed --symmetric --threads --tmp-dir --unk --verbose --vocab --window --x-max -h -o -q -t -v' kind=files ;;
         'train-w2v') words='' options='--checkpoint --checkpoint-every --cluster --config --debug --dim --encoded --epochs --errors --format --help --init --json --loss --lower --lr --max-vocab --memory --min-count --min-lr --model --negative --no-shuffle --ns-exponent --output --patience --print-config --processes --quiet --resume --sample --save-output-vectors --seed --share-negatives --shuffle --sync --threads --tmp-dir --valid --valid-every --verbose --vocab --window -h -o -q -t -v' kind=files ;;
-        'vectors') words='analogy convert eval info nn plot' options='--help -h' ;;
+        'vectors') words='align analogy apply convert eval info nn plot sentences translate' options='--help -h' ;;
+        'vectors align') words='' options='--config --csls --debug --dictionary --dictionary-output --errors --help --identical --interval --json --method --output --output-target --print-config --quiet --refine --refine-words --save-mapping --seed --start-words --verbose --words -o -q -v' kind=files ;;
         'vectors analogy') words='' options='--config --debug --errors --help --json --method --nearest --oov --print-config --quiet --restrict-vocab --threads --verbose -k -q -t -v' kind=files ;;
+        'vectors apply') words='' options='--config --debug --errors --help --output --print-config --quiet --side --verbose -o -q -v' kind=files ;;
         'vectors convert') words='' options='--config --debug --errors --format --from --help --limit --normalize --print-config --quiet --verbose --words -q -v' kind=files ;;
         'vectors eval') words='' options='--analogies --case-sensitive --config --count-unknown --debug --errors --help --json --method --print-config --quiet --restrict-vocab --similarity --threads --verbose -q -t -v' kind=files ;;
         'vectors info') words='' options='--config --debug --errors --help --json --print-config --quiet --verbose -q -v' kind=files ;;
         'vectors nn') words='' options='--config --debug --errors --help --json --nearest --oov --print-config --quiet --restrict-vocab --threads --verbose -k -q -t -v' kind=files ;;
         'vectors plot') words='' options='--config --debug --errors --help --nearest --oov --output --print-config --quiet --verbose -k -o -q -v' kind=files ;;
+        'vectors sentences') words='' options='--config --debug --errors --help --idf-from --lower --output --print-config --quiet --verbose --weights -o -q -v' kind=files ;;
+        'vectors translate') words='' options='--centre --check --config --csls --debug --errors --eval --help --json --limit --nearest --no-centre --oov --print-config --quiet --retrieval --temperature --verbose -k -q -v' kind=files ;;
         'vocab') words='merge' options='--cluster --config --debug --errors --format --help --lower --max-size --memory --min-count --output --print-config --processes --quiet --shard --threads --tmp-dir --verbose -h -o -q -t -v' kind=files ;;
         'vocab merge') words='' options='--config --debug --format --help --max-size --memory --min-count --output --print-config --quiet --tmp-dir --verbose -o -q -v' kind=files ;;
         'warm') words='' options='--config --debug --help --print-config --quiet --verbose -h -q -v' ;;
