@@ -39,6 +39,11 @@ class Decoder:
         if model.kind == "chars" and not model.suffix and self.options.output != "pieces":
             raise UsageError("the ids of a model without an end-of-word marker do not tell where words end")
         self._foreign: Any = load_foreign(model) if model.foreign else None
+        self._joiner = None
+        if model.sentencepiece is not None:
+            from mlkit.bpe.decode_pieces import PieceJoiner
+
+            self._joiner = PieceJoiner(model)
 
     def decode_line(self, line: str) -> str:
         """Decode one line of pieces or ids."""
@@ -71,6 +76,8 @@ class Decoder:
     def _decoder(self, small: bool) -> Callable[[Piece], bytes | memoryview]:
         if self._foreign is not None:
             return self._decode_foreign
+        if self._joiner is not None:
+            return self._joined
         if self.options.output != "pieces":
             return self._ids if small else _FastIds(self.model).decode
         if self.model.kind == "bytes":
@@ -110,12 +117,10 @@ class Decoder:
                 raise not_an_id(error.args[0], self.model, piece.name, number) from None
         return b"\n".join(out)
 
-    def _binary(self, source: PathLike) -> Iterator[bytes]:
+    def _id_blocks(self, source: PathLike) -> Iterator[array.array[int]]:
+        """Yield the ids of a file of raw ids in blocks. Raises `DataError` for what is no id of the model."""
         width = 2 if self.options.output == "uint16" else 4
-        table = token_table(self.model)
-        name = display_name(source)
-        place, held = 0, b""
-        first, last = self._strip
+        name, place, known = display_name(source), 0, self.model.tokens
         with open_input(source) as stream:
             while data := stream.read(_CHUNK):
                 if len(data) % width:
@@ -125,22 +130,34 @@ class Decoder:
                 numbers = array.array("H" if width == 2 else "I", data)
                 if sys.byteorder == "big":
                     numbers.byteswap()
-                try:
-                    text = b"".join([table[number] for number in numbers])
-                except KeyError as error:
-                    where = place + numbers.index(error.args[0])
+                bad = set(numbers) - known.keys()
+                if bad:
+                    where = next(k for k, number in enumerate(numbers) if number in bad)
                     raise DataError(
-                        f"id {error.args[0]} (number {where + 1}) is not in the vocabulary", path=name,
+                        f"id {numbers[where]} (number {place + where + 1}) is not in the vocabulary", path=name,
                         hint=f"the model's ids go from 0 to {self.model.size - 1}",
-                    ) from None  # fmt: skip
-                if first and not place:
-                    text = text.removeprefix(b" ")
+                    )  # fmt: skip
                 place += len(numbers)
-                text = held + text
-                held = b""
-                if last and text.endswith(b" "):
-                    text, held = text[:-1], b" "
-                yield text
+                yield numbers
+
+    def _binary(self, source: PathLike) -> Iterator[bytes]:
+        if self._joiner is not None:
+            tokens = self.model.tokens
+            yield self._joiner.join([tokens[n] for block in self._id_blocks(source) for n in block]).encode()
+            return
+        table = token_table(self.model)
+        fresh, held = True, b""
+        first, last = self._strip
+        for numbers in self._id_blocks(source):
+            text = b"".join([table[number] for number in numbers])
+            if first and fresh:
+                text = text.removeprefix(b" ")
+            fresh = False
+            text = held + text
+            held = b""
+            if last and text.endswith(b" "):
+                text, held = text[:-1], b" "
+            yield text
 
     def _decode_foreign(self, piece: Piece) -> bytes:
         if self.options.output == "pieces":
@@ -152,6 +169,23 @@ class Decoder:
             if bad is not None:
                 raise not_an_id(bad.encode(), self.model, piece.name, number)
             lines.append(self._foreign.decode(list(map(int, parts)), skip_special_tokens=False))
+        return "\n".join(lines).encode()
+
+    def _joined(self, piece: Piece) -> bytes:
+        """Decode sentencepiece's pieces or ids."""
+        assert self._joiner is not None
+        marker, ids, tokens = self.options.marker, self.options.output != "pieces", self.model.tokens
+        text, lines = piece.text.decode(), []
+        if marker and not ids:
+            text = text.replace(marker, SPACE)
+        for number, line in enumerate(text.split("\n"), piece.line):
+            parts = line.split() if ids else [part for part in line.split(" ") if part]
+            if ids:
+                bad = next((p for p in parts if not p.isdecimal() or int(p) not in tokens), None)
+                if bad is not None:
+                    raise not_an_id(bad.encode(), self.model, piece.name, number)
+                parts = [tokens[int(part)] for part in parts]
+            lines.append(self._joiner.join(parts))
         return "\n".join(lines).encode()
 
     # pieces

@@ -39,6 +39,10 @@ class Encoder:
         self.threads, self.plain_only = threads, plain
         if model.foreign:
             self.plain: Any = ForeignEncoder(model, self.options)
+        elif model.whole_lines:
+            from mlkit.bpe.whole_line import WholeLineEncoder
+
+            self.plain = WholeLineEncoder(model, self.options)
         else:
             self.plain = PlainEncoder(model, self.options)
         self._prepare = _preparation(model)
@@ -55,9 +59,10 @@ class Encoder:
 
         Raises `DataError` for invalid UTF-8, and for a character without an id.
         """
-        lossless = self.model.kind == "bytes" and not self.model.foreign
+        lossless = self.model.lossless
+        document = lossless and self.options.binary and self.model.kind == "bytes"
         stream = texts.pieces(
-            sources, errors=errors, lossless=lossless, document=lossless and self.options.binary,
+            sources, errors=errors, lossless=lossless, document=document,
             chunk_bytes=_CHUNK,
         )  # fmt: skip
         yield from self.encode_pieces(stream, progress)
@@ -68,7 +73,7 @@ class Encoder:
         """Yield what every piece of text becomes, in order."""
         iterator = map(self._prepare, stream)
         taken, small = texts.split_small(iterator, SMALL)
-        if (small and _has_spaces(taken)) or self.plain_only or self.model.foreign:
+        if (small and _has_spaces(taken)) or self.plain_only or self.model.foreign or self.model.whole_lines:
             for piece in itertools.chain(taken, iterator):
                 yield self.plain.encode(piece)
             return
@@ -145,16 +150,11 @@ def load_foreign(model: BpeModel) -> Any:
 
 def _preparation(model: BpeModel) -> Any:
     """Return what is done to a piece of text before it is cut into words: sentencepiece's normalizer, or nothing."""
-    if not model.charsmap and not model.collapse_spaces:
+    if model.sentencepiece is None:
         return lambda piece: piece
     from mlkit.bpe.normalize import Normalizer
 
-    return Normalizer(model.charsmap, model.collapse_spaces)
-
-
-def pieces_of(model: BpeModel, lines: Iterable[str]) -> Iterator[list[str]]:
-    """Yield the pieces of every line."""
-    return map(LineEncoder(model).encode, lines)
+    return Normalizer(model.sentencepiece)
 
 
 class LineEncoder:

@@ -133,6 +133,8 @@ class KernelEncoder:
         options = tables.options
         # words of these kinds are encoded in Python, each distinct one once
         by_python = bool(options.glossaries) or options.vocabulary is not None
+        # sentencepiece's pieces: runs of unknowns and bytes; a dropout that differs by word stays with the kernel
+        by_python |= tables.model.fuse_unknown and options.output == "pieces" and not options.dropout
         self.python = PlainEncoder(tables.model, options) if by_python else None
 
     def encode(self, piece: Piece) -> bytes | memoryview:

@@ -49,6 +49,8 @@ class Options:
                 raise UsageError(f"{name} is for models of characters (--type chars)")
             if self.output != "pieces" or self.dropout:
                 raise UsageError(f"{name} goes with pieces, not with ids or dropout")
+        if model.whole_lines and self.dropout:
+            raise UsageError("--dropout is for models that merge word by word; this one cuts whole lines")
         if model.foreign and (self.dropout or self.marker):
             raise UsageError("this tokenizer.json runs in the tokenizers library: no --dropout, no --marker")
 

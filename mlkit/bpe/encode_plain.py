@@ -80,7 +80,7 @@ class PlainEncoder:
         self.before, self.inside, self.behind = options.markers(model)
         self.swap = options.marker == SPACE and model.kind == "bytes"
         self.ids = options.output != "pieces"
-        self.fallback = model.byte_fallback and self.ids
+        self.fallback = model.byte_fallback
         self.cache = _Cache(self.render)
         marks = model.specials if model.has_ids else {}
         ordered = sorted(marks, key=len, reverse=True)
@@ -199,7 +199,20 @@ class PlainEncoder:
                 parts[-1] = parts[-1].removesuffix(suffix)
         if self.options.vocabulary is not None:
             parts = self._in_vocabulary(parts)
-        return parts
+        return self._fused(parts) if self.model.fuse_unknown else parts
+
+    def _fused(self, parts: list[str]) -> list[str]:
+        """Join runs of unknown characters, as their one id stands for all."""
+        out: list[str] = []
+        behind = False
+        for part in parts:
+            unknown = part not in self.model.vocabulary
+            if unknown and behind:
+                out[-1] += part
+            else:
+                out.append(part)
+            behind = unknown
+        return out
 
     def render(self, word: str) -> str:
         """Return what a word becomes: marked pieces, or ids (for binary ids, the text of their bytes)."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mlkit.bpe.alphabet import byte_characters, from_bytes
+from mlkit.bpe.charsmap import Charsmap
 from mlkit.bpe.model import SPACE, SUFFIX, BpeModel, Kind, Pair, merge_ids_of, vocabulary_of
 from mlkit.errors import ModelError
 from mlkit.formats import merges as merge_files
@@ -187,18 +188,38 @@ def _parts(token: bytes, ids: Mapping[bytes, int], limit: int) -> list[bytes]:
 def _from_sentencepiece(path: PathLike) -> BpeModel:
     name = display_name(path)
     model = sentencepiece.read_sentencepiece(path)
-    if model.model_type != sentencepiece.BPE:
-        kinds = {1: "unigram", 3: "word", 4: "char"}
+    if model.model_type not in (sentencepiece.BPE, sentencepiece.UNIGRAM):
+        kinds = {sentencepiece.WORD: "word", sentencepiece.CHAR: "char"}
         raise ModelError(
-            f"a sentencepiece {kinds.get(model.model_type, 'unknown')} model; only its BPE models are BPE",
+            f"a sentencepiece {kinds.get(model.model_type, 'unknown')} model; mlkit reads its BPE and unigram models",
             path=name,
         )
-    inner = next((p for p, _, kind in model.pieces if kind == sentencepiece.NORMAL and SPACE in p[1:]), None)
-    if inner is not None or model.whitespace_suffix or not model.dummy_prefix or not model.escape_whitespaces:
-        raise ModelError("a sentencepiece model whose pieces reach over spaces is not supported", path=name)
     vocabulary = {piece: number for number, (piece, _, _) in enumerate(model.pieces)}
     if len(vocabulary) != len(model.pieces):
         raise ModelError("a piece occurs twice", path=name)
+    if model.byte_fallback and any(f"<0x{byte:02X}>" not in vocabulary for byte in range(256)):
+        raise ModelError("its bytes have no pieces, though it falls back on them", path=name)
+    if model.charsmap:
+        try:
+            Charsmap(model.charsmap)
+        except ModelError as error:
+            raise ModelError(error.message, path=name) from None
+    pairs: list[Pair] = []
+    ranks: list[int] = []
+    if model.model_type == sentencepiece.BPE:
+        pairs, ranks = _ranked(model)
+    kinds_of = {piece: kind for piece, _, kind in model.pieces}
+    unknown = next((piece for piece, kind in kinds_of.items() if kind == sentencepiece.UNKNOWN), None)
+    return BpeModel(
+        "metaspace", pairs, vocabulary,
+        {p: vocabulary[p] for p, kind in kinds_of.items() if kind == sentencepiece.USER_DEFINED}, unknown,
+        ranks=ranks, fuse_unknown=True, byte_fallback=model.byte_fallback, sentencepiece=model,
+        whole_lines=not _word_by_word(model), source="sentencepiece",
+    )  # fmt: skip
+
+
+def _ranked(model: sentencepiece.SentencePieceModel) -> tuple[list[Pair], list[int]]:
+    """Return all merges that make a piece, by score; those that make pieces of one score share a rank."""
     normal = [(score, piece) for piece, score, kind in model.pieces if kind == sentencepiece.NORMAL]
     order = {score: rank for rank, score in enumerate(sorted({score for score, _ in normal}, reverse=True))}
     known = {piece for _, piece in normal}
@@ -208,11 +229,22 @@ def _from_sentencepiece(path: PathLike) -> BpeModel:
         for cut in range(1, len(piece))
         if piece[:cut] in known and piece[cut:] in known
     )
-    kinds_of = {piece: kind for piece, _, kind in model.pieces}
-    unknown = next((piece for piece, kind in kinds_of.items() if kind == sentencepiece.UNKNOWN), None)
-    return BpeModel(
-        "metaspace", [pair for _, _, pair in ranked], vocabulary,
-        {p: vocabulary[p] for p, kind in kinds_of.items() if kind == sentencepiece.USER_DEFINED}, unknown,
-        ranks=[rank for rank, _, _ in ranked], fuse_unknown=True, byte_fallback=model.byte_fallback,
-        charsmap=model.charsmap, collapse_spaces=model.remove_extra_whitespaces, source="sentencepiece",
-    )  # fmt: skip
+    return [pair for _, _, pair in ranked], [rank for rank, _, _ in ranked]
+
+
+def _word_by_word(model: sentencepiece.SentencePieceModel) -> bool:
+    """Say whether the words of a line can be merged one by one: no piece and no symbol reaches over a space."""
+    if model.model_type != sentencepiece.BPE or model.whitespace_suffix:
+        return False
+    if not model.dummy_prefix or not model.escape_whitespaces:
+        return False
+    kinds = {kind for _, _, kind in model.pieces}
+    if (
+        sentencepiece.USER_DEFINED in kinds
+        or sentencepiece.UNUSED in kinds
+        or sentencepiece.UNKNOWN not in kinds
+    ):
+        return False
+    normal = [piece for piece, _, kind in model.pieces if kind == sentencepiece.NORMAL]
+    characters = {piece for piece in normal if len(piece) == 1}
+    return SPACE in characters and all(SPACE not in p[1:] and characters.issuperset(p) for p in normal)

@@ -10,6 +10,7 @@ from itertools import chain
 from typing import Literal
 
 from mlkit.bpe.alphabet import alphabet_order, byte_characters
+from mlkit.formats.sentencepiece import SentencePieceModel
 
 Kind = Literal["bytes", "chars", "metaspace"]
 Pair = tuple[str, str]
@@ -26,7 +27,9 @@ class BpeModel:
     `kind`: bytes (GPT-2's alphabet and pre-tokenizer), chars (words between spaces, `suffix` at their end) or
     metaspace (words begin with ▁). `ranks`: the rank of each merge where several share one (sentencepiece), else
     None. `closing`: the suffix is a symbol of its own (subword-nmt 0.1). `foreign`: a tokenizer.json whose pipeline
-    the `tokenizers` library has to run. `counts`: how often each merge occurred in training, if known.
+    the `tokenizers` library has to run. `sentencepiece`: the model file, whose normalizer prepares lines; with
+    `whole_lines` its pieces reach over spaces, or it is a unigram model (no merges). `counts`: how often each merge
+    occurred in training, if known.
     """
 
     kind: Kind
@@ -39,8 +42,8 @@ class BpeModel:
     ranks: list[int] | None = None
     fuse_unknown: bool = False
     byte_fallback: bool = False
-    charsmap: bytes = b""
-    collapse_spaces: bool = False
+    sentencepiece: SentencePieceModel | None = None
+    whole_lines: bool = False
     foreign: str = ""
     counts: list[int] | None = None
     source: str = ""
@@ -60,6 +63,11 @@ class BpeModel:
     def merge_ids(self) -> tuple[list[int], list[int], list[int]]:
         """Ids of the left symbols of all merges, of the right ones, and of what they make."""
         return merge_ids_of(self.merges, self.vocabulary)
+
+    @property
+    def lossless(self) -> bool:
+        """Whether a BOM and a \\r before a newline are text to the model."""
+        return (self.kind == "bytes" and not self.foreign) or self.sentencepiece is not None
 
     @property
     def default_marker(self) -> str:

@@ -67,7 +67,7 @@ def refuse_format(model: BpeModel, wanted: Format) -> None:
     if wanted in ("hf", "gpt2"):
         if model.closing:
             raise UsageError("codes of version 0.1 take </w> for a symbol, which tokenizer.json does not")
-        if model.ranks is not None or model.charsmap:
+        if model.sentencepiece is not None:
             raise UsageError(
                 "a sentencepiece model also holds a normalizer and ties of ranks; mlkit only reads it"
             )

@@ -54,13 +54,12 @@ def count_pieces(
     """Encode files and count the pieces, most frequent first."""
     from mlkit.bpe import text_blocks as texts
 
-    lossless = model.kind == "bytes" and not model.foreign
     encoder = Encoder(model, options, threads=threads)
     counts: Counter[str] = Counter()
     sizes = [0, 0, 0, 0]
 
     def watched() -> object:
-        for piece in texts.pieces(sources, errors=errors, lossless=lossless, chunk_bytes=1 << 20):
+        for piece in texts.pieces(sources, errors=errors, lossless=model.lossless, chunk_bytes=1 << 20):
             text = piece.text.decode()
             lines = text.count("\n") + (not text.endswith("\n"))
             sizes[0] += lines

@@ -26,6 +26,8 @@ class SentencePieceModel:
     dummy_prefix: bool
     remove_extra_whitespaces: bool
     escape_whitespaces: bool
+    unknown_surface: str = " ⁇ "
+    denormalizer: bytes = b""
 
 
 def read_sentencepiece(path: PathLike) -> SentencePieceModel:
@@ -41,8 +43,9 @@ def _parse(data: bytes) -> SentencePieceModel:
     pieces: list[tuple[str, float, int]] = []
     trainer: dict[int, int | bytes] = {}
     normalizer: dict[int, int | bytes] = {}
+    denormalizer: dict[int, int | bytes] = {}
     for number, value in _fields(data):
-        if number in (1, 2, 3) and not isinstance(value, bytes):
+        if number in (1, 2, 3, 5) and not isinstance(value, bytes):
             raise ValueError("a message is expected")
         if number == 1:
             piece = dict(_fields(_bytes(value)))
@@ -54,6 +57,8 @@ def _parse(data: bytes) -> SentencePieceModel:
             trainer.update(_fields(_bytes(value)))
         elif number == 3:
             normalizer.update(_fields(_bytes(value)))
+        elif number == 5:
+            denormalizer.update(_fields(_bytes(value)))
     if not pieces or not trainer:
         raise ValueError("no pieces")
     return SentencePieceModel(
@@ -66,6 +71,8 @@ def _parse(data: bytes) -> SentencePieceModel:
         dummy_prefix=bool(normalizer.get(3, 1)),
         remove_extra_whitespaces=bool(normalizer.get(4, 1)),
         escape_whitespaces=bool(normalizer.get(5, 1)),
+        unknown_surface=_bytes(trainer.get(44, " ⁇ ".encode())).decode("utf-8"),
+        denormalizer=_bytes(denormalizer.get(2, b"")),
     )
 
 

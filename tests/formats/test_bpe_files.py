@@ -126,8 +126,7 @@ def test_damaged_files_never_crash(data: st.DataObject, tmp_path_factory: pytest
 
 def test_sentencepiece_truncated_and_unigram(shared: Path, tmp_path: Path) -> None:
     folder = shared / "data" / "formats" / "sentencepiece"
-    with pytest.raises(ModelError, match="unigram model"):
-        load_model(folder / "enwiki10mb_unigram8k.model")
+    assert load_model(folder / "enwiki10mb_unigram8k.model").merges == []
     content = folder.joinpath("enwiki10mb_bpe8k.model").read_bytes()
     path = tmp_path / "cut.model"
     path.write_bytes(content[:100_001])

@@ -22,7 +22,7 @@ Model = Annotated[
     str,
     typer.Option(
         "--model", "-m", "--codes", "-c", metavar="FILE", show_default=False,
-        help="tokenizer.json, merges.txt, codes, tiktoken ranks or sentencepiece BPE model.",
+        help="tokenizer.json, merges.txt, codes, tiktoken ranks or sentencepiece model.",
     ),
 ]  # fmt: skip
 Files = Annotated[
