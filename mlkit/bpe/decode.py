@@ -38,7 +38,7 @@ class Decoder:
         self.options.check(model)
         if model.kind == "chars" and not model.suffix and self.options.output != "pieces":
             raise UsageError("the ids of a model without an end-of-word marker do not tell where words end")
-        self._foreign: Any = load_foreign(model) if model.foreign else None
+        self._foreign: Any = load_foreign(model) if model.foreign and not model.by_bytes else None
         self._joiner = None
         if model.sentencepiece is not None:
             from mlkit.bpe.decode_pieces import PieceJoiner
@@ -78,6 +78,8 @@ class Decoder:
             return self._decode_foreign
         if self._joiner is not None:
             return self._joined
+        if self.model.foreign and self.options.output == "pieces":
+            return self._added_or_bytes
         if self.options.output != "pieces":
             return self._ids if small else _FastIds(self.model).decode
         if self.model.kind == "bytes":
@@ -170,6 +172,17 @@ class Decoder:
                 raise not_an_id(bad.encode(), self.model, piece.name, number)
             lines.append(self._foreign.decode(list(map(int, parts)), skip_special_tokens=False))
         return "\n".join(lines).encode()
+
+    def _added_or_bytes(self, piece: Piece) -> bytes:
+        """Decode pieces in GPT-2's alphabet among which added tokens stand as they are."""
+        added = {token: token.encode() for token in self.model.specials}
+        lines = []
+        for number, line in enumerate(piece.text.decode().split("\n"), piece.line):
+            try:
+                lines.append(b"".join([added.get(part) or to_bytes(part) for part in line.split(" ")]))
+            except ValueError as error:
+                raise DataError(str(error), path=piece.name, line=number) from None
+        return b"\n".join(lines)
 
     def _joined(self, piece: Piece) -> bytes:
         """Decode sentencepiece's pieces or ids."""

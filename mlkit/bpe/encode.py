@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import queue
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +59,7 @@ class Encoder:
         Raises `DataError` for invalid UTF-8, and for a character without an id.
         """
         lossless = self.model.lossless
-        document = lossless and self.options.binary and self.model.kind == "bytes"
+        document = self.options.binary and self.model.by_bytes
         stream = texts.pieces(
             sources, errors=errors, lossless=lossless, document=document,
             chunk_bytes=_CHUNK,
@@ -119,11 +118,12 @@ class ForeignEncoder:
     def __init__(self, model: BpeModel, options: Options) -> None:
         self.tokenizer = load_foreign(model)
         self.options = options
-        self._lock = threading.Lock()
+        self._document = options.binary and model.by_bytes
 
     def encode(self, piece: Piece) -> bytes:
         """Encode a piece of text, line by line."""
-        lines = piece.text.decode("utf-8").split("\n")
+        text = piece.text.decode("utf-8")
+        lines = [text] if self._document else text.split("\n")
         encoded = self.tokenizer.encode_batch(lines, add_special_tokens=False)
         if self.options.output == "pieces":
             return "\n".join(" ".join(found.tokens) for found in encoded).encode()

@@ -193,12 +193,16 @@ def encode_job(
 
 
 def _glossaries(given: Sequence[str]) -> tuple[str, ...]:
-    """Return expressions, those of ``@FILE`` one a line. Raises `UsageError` for a wrong expression."""
+    """Return expressions, those of ``@FILE`` one a line; without such a file it is one itself.
+
+    Raises `UsageError` for a wrong expression.
+    """
     import re
 
     found: list[str] = []
     for item in given:
-        found += [line for line in read_lines(item[1:]) if line] if item.startswith("@") else [item]
+        listed = item.startswith("@") and (item == "@-" or Path(item[1:]).exists())
+        found += [line for line in read_lines(item[1:]) if line] if listed else [item]
     for expression in found:
         try:
             compiled = re.compile(expression)

@@ -67,7 +67,12 @@ class BpeModel:
     @property
     def lossless(self) -> bool:
         """Whether a BOM and a \\r before a newline are text to the model."""
-        return (self.kind == "bytes" and not self.foreign) or self.sentencepiece is not None
+        return self.by_bytes or self.sentencepiece is not None
+
+    @cached_property
+    def by_bytes(self) -> bool:
+        """Whether the pieces are bytes in GPT-2's alphabet, so that every byte of a text arrives."""
+        return self.kind == "bytes" and (not self.foreign or '"ByteLevel"' in self.foreign)
 
     @property
     def default_marker(self) -> str:

@@ -10,7 +10,7 @@ from itertools import pairwise
 from mlkit.bpe.encode import Encoder
 from mlkit.bpe.encode_options import Options
 from mlkit.bpe.encode_plain import PlainEncoder
-from mlkit.bpe.model import BpeModel
+from mlkit.bpe.model import SPACE, BpeModel
 from mlkit.errors import UsageError
 from mlkit.formats.streams import Errors, PathLike
 from mlkit.progress import Progress, silent
@@ -103,6 +103,10 @@ def explain(model: BpeModel, word: str) -> tuple[list[str], list[Step]]:
     """Return the first symbols of a word (one, as the model cuts words) and the merges that made its pieces."""
     if model.foreign:
         raise UsageError("this tokenizer.json runs in the tokenizers library, which does not tell its merges")
+    if model.whole_lines:
+        from mlkit.bpe.whole_line import LineCutter
+
+        return LineCutter(model).cut(SPACE + word), []
     encoder = PlainEncoder(model, Options())
     parts = encoder.symbols(word)
     start = list(parts)

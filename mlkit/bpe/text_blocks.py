@@ -91,13 +91,13 @@ def _ends(text: bytes, lossless: bool) -> bytes:
 
 
 def _document_cut(data: bytes) -> int:
-    """Return the last place with ASCII white space behind it and an ASCII character that is none before it."""
+    """Return the last place with a space or newline behind it and an ASCII letter or digit before it."""
     at = len(data)
     while True:
         at = max(data.rfind(b"\n", 0, at), data.rfind(b" ", 0, at))
         if at <= 0:
             return 0
-        if data[at - 1] < 0x80 and data[at - 1] not in _WHITE:
+        if data[at - 1 : at].isalnum():
             return at
 
 
