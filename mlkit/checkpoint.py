@@ -13,8 +13,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mlkit.errors import CheckpointError
+from mlkit.errors import CheckpointError, ModelError
 from mlkit.formats.model_file import Tensors, load_model, save_model
+from mlkit.formats.schema import Schema
 from mlkit.formats.streams import PathLike
 from mlkit.signals import StopSignals
 
@@ -32,9 +33,9 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    path: PathLike, command: str, settings: Mapping[str, Any]
+    path: PathLike, command: str, settings: Mapping[str, Any], schema: Schema
 ) -> tuple[dict[str, Any], Tensors]:
-    """Return (state, arrays) of a checkpoint of this very job.
+    """Return (state, arrays) of a checkpoint of this very job, as `schema` declares both.
 
     Raises `CheckpointError` when the command or a setting differs, `ModelError` when the file is damaged.
     """
@@ -42,19 +43,25 @@ def load_checkpoint(
     if header.get("command") != command:
         raise CheckpointError(f"a checkpoint of {header.get('command')!r}, not of {command!r}", path=path)
     saved = header.get("settings", {})
+    if not (isinstance(saved, dict) and isinstance(header.get("state"), dict)):
+        raise ModelError("damaged checkpoint (no settings or state)", path=path)
     for name in sorted({*saved, *settings}):
         if saved.get(name) != settings.get(name):
             raise CheckpointError(
                 f"the checkpoint was made with {name} = {saved.get(name)!r}, this run has {settings.get(name)!r}",
                 path=path, hint="resume with the same settings and input, or start anew without --resume",
             )  # fmt: skip
+    schema.check(header["state"], arrays, path)
     return header["state"], arrays
 
 
 def checkpoint_settings(path: PathLike) -> dict[str, Any]:
     """Return the settings of the job that a checkpoint belongs to. Raises `ModelError` for any other file."""
     header, _ = load_model(path, "checkpoint")
-    return dict(header.get("settings", {}))
+    settings = header.get("settings", {})
+    if not isinstance(settings, dict):
+        raise ModelError("damaged checkpoint (no settings)", path=path)
+    return dict(settings)
 
 
 class Checkpoints:

@@ -14,6 +14,7 @@ import pytest
 
 from mlkit.checkpoint import Checkpoints, load_checkpoint, save_checkpoint
 from mlkit.errors import CheckpointError, ModelError, Stopped
+from mlkit.formats.schema import Schema
 from mlkit.signals import StopSignals
 from tests.conftest import Run, command_environment
 
@@ -21,7 +22,7 @@ from tests.conftest import Run, command_environment
 def test_state_comes_back(tmp_path: Path) -> None:
     path = tmp_path / "state"
     save_checkpoint(path, "train", {"dim": 3}, {"epoch": 2}, {"w": np.arange(3.0)})
-    state, arrays = load_checkpoint(path, "train", {"dim": 3})
+    state, arrays = load_checkpoint(path, "train", {"dim": 3}, Schema())
     assert state == {"epoch": 2}
     assert arrays["w"].tolist() == [0.0, 1.0, 2.0]
 
@@ -30,12 +31,12 @@ def test_another_job_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "state"
     save_checkpoint(path, "train", {"dim": 3, "lr": 0.1}, {}, {})
     with pytest.raises(CheckpointError, match="dim = 3, this run has 4"):
-        load_checkpoint(path, "train", {"dim": 4, "lr": 0.1})
+        load_checkpoint(path, "train", {"dim": 4, "lr": 0.1}, Schema())
     with pytest.raises(CheckpointError, match="of 'train', not of 'count'"):
-        load_checkpoint(path, "count", {"dim": 3, "lr": 0.1})
+        load_checkpoint(path, "count", {"dim": 3, "lr": 0.1}, Schema())
     path.write_bytes(path.read_bytes()[:20])
     with pytest.raises(ModelError):
-        load_checkpoint(path, "train", {"dim": 3, "lr": 0.1})
+        load_checkpoint(path, "train", {"dim": 3, "lr": 0.1}, Schema())
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])

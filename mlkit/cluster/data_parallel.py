@@ -33,6 +33,7 @@ from mlkit.cluster import Engine, Tasks
 from mlkit.cluster import kernels_combine as kernels
 from mlkit.cluster.parameter_exchange import Changes, Counts, Leader, Matrix, Plan, Rows, Weights
 from mlkit.errors import MlkitError
+from mlkit.formats.schema import Schema, like, list_of, or_none, real, record, whole
 from mlkit.progress import Progress, Report, silent
 from mlkit.threads import available_cores, map_chunks
 
@@ -140,7 +141,7 @@ class Rounds:
     def resume(self) -> None:
         """Continue where a checkpoint stands."""
         assert self.checkpoints.path is not None
-        saved, arrays = load_checkpoint(self.checkpoints.path, self.command, self._identity())
+        saved, arrays = load_checkpoint(self.checkpoints.path, self.command, self._identity(), self._schema())
         for name, matrix in self.weights.items():
             matrix[:] = arrays[name]
             self.moves[name] = aligned_zeros(*matrix.shape)
@@ -152,6 +153,19 @@ class Rounds:
         self.state.update(saved["more"])
         self.caution = saved["caution"]
         self.least = np.inf if saved["least"] is None else saved["least"]
+
+    def _schema(self) -> Schema:
+        arrays = {
+            **self.weights,
+            **{f"moves of {name}": each for name, each in self.weights.items()},
+            **self.kept,
+        }
+        figures = list_of(list_of(real(finite=False), 4, 4))
+        header = {
+            "round": whole(), "figures": figures, "more": record, "caution": real(0),
+            "least": or_none(real(finite=False)),
+        }  # fmt: skip
+        return Schema(like(arrays), header)
 
     def _identity(self) -> dict[str, Any]:
         return {**self.identity, "workers": self.of, "sync": self.sync}

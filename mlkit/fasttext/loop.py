@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mlkit.arrays import aligned_zeros
 from mlkit.checkpoint import Checkpoints, load_checkpoint
-from mlkit.errors import MlkitError, UsageError
+from mlkit.errors import MlkitError, ModelError, UsageError
 from mlkit.fasttext import kernels_dictionary
 from mlkit.fasttext.dictionary import Corpus
 from mlkit.fasttext.model import Model, read_pretrained
@@ -21,6 +21,7 @@ from mlkit.fasttext.predict import huffman_children
 from mlkit.fasttext.settings import Settings
 from mlkit.fasttext.subwords import ngram_buckets
 from mlkit.formats.fasttext_bin import LABEL, LOSSES, WORD, Floats, Ints
+from mlkit.formats.schema import Schema, like, list_of, or_none, real, whole
 from mlkit.progress import Progress, Report, silent
 from mlkit.range_test import FindRate, Point, Sweep, piece_of
 from mlkit.signals import StopSignals
@@ -34,6 +35,10 @@ SEGMENT_CHUNKS = 64  # chunks between two looks at the clock and the signals
 WORDS_AT_ONCE = 1 << 15
 LOSS_NUMBERS = {name: number for number, name in LOSSES.items()}
 COMMAND = "fasttext"
+EXTRA = {
+    "scores": list_of(real(finite=False)),
+    "best_epoch": or_none(whole(1)),
+}  # what early stopping keeps
 # between which a range test looks
 RATES = {"supervised": (1e-3, 100.0), "skipgram": (1e-4, 10.0), "cbow": (1e-4, 10.0)}
 
@@ -295,6 +300,14 @@ class Loop:
                     break
         return losses
 
+    def schema(self) -> Schema:
+        """Return what a checkpoint holds."""
+        header = {
+            "epoch": whole(), "chunk": whole(), "losses": list_of(real(finite=False)),
+            "total": list_of(real(finite=False), 2, 2), **{name: EXTRA[name] for name in self.extra_state},
+        }  # fmt: skip
+        return Schema(like(self.arrays), header)
+
     def finite(self) -> bool:
         """Say whether the output matrix holds numbers only."""
         output = self.arrays.get("output")
@@ -308,7 +321,9 @@ class Loop:
     def _resume(self) -> tuple[int, int, list[float], list[float]]:
         if self.job.checkpoint is None:
             raise UsageError("--resume needs --checkpoint")
-        state, arrays = load_checkpoint(self.job.checkpoint, COMMAND, self.identity)
+        state, arrays = load_checkpoint(self.job.checkpoint, COMMAND, self.identity, self.schema())
+        if state["epoch"] < self.settings.epoch and state["chunk"] > len(self.chunks(state["epoch"])):
+            raise ModelError("damaged checkpoint (chunk)", path=self.job.checkpoint)
         for name, array in self.arrays.items():
             array[...] = arrays[name]
         for name in self.extra_state:

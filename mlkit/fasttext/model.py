@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from mlkit.errors import DataError, ModelError, UsageError
 from mlkit.fasttext import subwords
 from mlkit.formats.fasttext_bin import (
+    LOSSES,
     WORD,
     FastTextArgs,
     FastTextFile,
@@ -29,8 +30,31 @@ from mlkit.formats.fasttext_bin import (
     read_fasttext,
     write_fasttext,
 )
+from mlkit.formats.schema import Array, Check, Schema, one_of, reading, real, text, whole
 
 KIND = "fasttext"
+SMALL = whole(0, (1 << 31) - 1)
+_ARGS: dict[str, Check] = {
+    "dim": whole(1, 1 << 20), "ws": SMALL, "epoch": SMALL, "min_count": SMALL, "neg": SMALL, "word_ngrams": SMALL,
+    "loss": one_of(*LOSSES.values()), "model": one_of("skipgram", "cbow", "supervised"), "bucket": SMALL,
+    "minn": SMALL, "maxn": SMALL, "lr_update_rate": SMALL, "t": real(),
+}  # fmt: skip
+
+
+def _good_args(value: Any) -> bool:
+    return isinstance(value, dict) and set(value) == set(_ARGS) and all(_ARGS[k](v) for k, v in value.items())
+
+
+# the native file; that the parts fit each other is seen to by `_fits`
+NATIVE = Schema(
+    {
+        "words": Array("uint8", ("bytes",)), "counts": Array("int64", ("entries",), low=0),
+        "kinds": Array("int8", ("entries",), low=0, high=2), "input": Array("float32", ("rows", "dim")),
+        "output": Array("float32", ("outputs", "dim")), "buckets": Array("int32", ("buckets",), optional=True),
+        "bucket_rows": Array("int32", ("buckets",), optional=True),
+    },
+    {"args": _good_args, "tokens": whole(), "label_prefix": text},
+)  # fmt: skip
 LABEL_PREFIX = "__label__"
 BLOCK_ROWS = 1 << 13
 GATHER = 1 << 18  # floats gathered at once: they stay in the cache until they are summed
@@ -305,15 +329,14 @@ def _load_native(name: str) -> Model:
     from mlkit.formats.model_file import load_model
 
     header, tensors = load_model(name, KIND)
-    try:
+    NATIVE.check(header, tensors, name)
+    with reading(name, "fastText model"):
         words = tensors["words"].tobytes().split(b"\0") if len(tensors["counts"]) else []
         model = Model(
             FastTextArgs(**header["args"]), words, tensors["counts"], tensors["kinds"], int(header["tokens"]),
             tensors["input"], tensors["output"], tensors.get("buckets"), tensors.get("bucket_rows"),
             str(header["label_prefix"]), name,
         )  # fmt: skip
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"damaged fastText model ({error})", path=name) from error
     if not _fits(model):
         raise ModelError("damaged fastText model: the parts do not fit", path=name)
     return model

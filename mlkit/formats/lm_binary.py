@@ -7,6 +7,7 @@ JSON, its length (8 bytes, little-endian) and the magic again. What is cut short
 from __future__ import annotations
 
 import json
+import math
 import mmap
 import os
 from pathlib import Path
@@ -99,17 +100,23 @@ class Sections:
             self.version = str(content["version"])
             self._sections = {str(k): dict(v) for k, v in content["sections"].items()}
             self.arrays = {key: self._array(section, size) for key, section in self._sections.items()}
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
             raise ModelError(f"its description is damaged ({error})", path=name) from None
 
     def _array(self, section: dict[str, Any], size: int) -> npt.NDArray[Any]:
-        dtype = np.dtype(section["type"])
-        if dtype.kind not in "uif":
+        dtype = np.dtype(str(section["type"]))
+        if dtype.kind not in "uif" or not dtype.isnative:
             raise ValueError("type")
         row = [int(n) for n in section["row"]]
         rows, at = int(section["rows"]), int(section["at"])
-        count = rows * int(np.prod(row, dtype=np.int64))
-        if min([rows, at, *row]) < 0 or at + count * dtype.itemsize > size:
+        count = rows * math.prod(row)
+        if (
+            min([rows, at, *row]) < 0
+            or max([rows, *row]) > size
+            or len(row) > 1
+            or at % ALIGN
+            or at + count * dtype.itemsize > size
+        ):
             raise ValueError("size")
         return np.frombuffer(self.mapped, dtype, count, at).reshape(rows, *row)
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from mlkit.errors import DataError
 from mlkit.formats import kernels_words as kernels
+from mlkit.formats.schema import Array
 
 NOTHING, UNKNOWN, BEGIN, END = 0, 1, 2, 3
 FIRST_WORD = 4
@@ -23,6 +24,13 @@ UNKNOWN_NAME, BEGIN_NAME, END_NAME = "<unk>", "<s>", "</s>"
 def power_of_two(number: int) -> int:
     """Return the smallest power of two that is at least `number`."""
     return 1 << max(number - 1, 1).bit_length()
+
+
+# the words of a binary file: their bytes, each with a newline after it, and where each begins
+WORDS = {
+    "word bytes": Array("uint8", ("bytes",)),
+    "word starts": Array("int64", (lambda n: n["words"] + 1,), offsets="bytes", rising=1),
+}
 
 
 class LmVocabulary:

@@ -9,6 +9,7 @@ keys are sorted, there are no time stamps.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -96,15 +97,15 @@ def load_model(
         raise ModelError("not a model of mlkit", path=path)
     if found not in kinds:
         raise ModelError(f"a model of kind {found!r}, expected {' or '.join(map(repr, kinds))}", path=path)
-    if not metadata["format"].isdigit() or int(metadata["format"]) > format_version:
+    if not re.fullmatch("[0-9]{1,9}", metadata["format"]) or int(metadata["format"]) > format_version:
         raise ModelError(
             f"model format {metadata['format']}, this mlkit reads up to {format_version}",
             path=path, hint=f"it was written by mlkit {metadata.get('mlkit', '?')}: upgrade mlkit",
         )  # fmt: skip
     try:
         header = json.loads(metadata.get("header", "{}"))
-    except json.JSONDecodeError as error:
-        raise ModelError(f"damaged header ({error})", path=path) from error
+    except (ValueError, RecursionError) as error:  # a ValueError, too: a number of thousands of digits
+        raise ModelError(f"damaged header ({error})", path=path) from None
     if not isinstance(header, dict):
         raise ModelError("damaged header", path=path)
     header["_kind"], header["_mlkit"] = found, metadata.get("mlkit", "")
@@ -132,7 +133,7 @@ def read_safetensors(path: PathLike) -> tuple[dict[str, str], Tensors]:
         raise ModelError("not a model file, or truncated", path=path)
     try:
         table = json.loads(data[8 : 8 + length].tobytes().decode("utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # bytes that are no UTF-8, text that is no JSON
         raise ModelError("not a model file (no readable header)", path=path) from None
     if not isinstance(table, dict):
         raise ModelError("not a model file (no table of tensors)", path=path)
@@ -160,12 +161,18 @@ def _tensor(body: NDArray[np.uint8], name: str, entry: Any, path: PathLike) -> N
         dtype = np.dtype(_NUMPY[entry["dtype"]])
         shape = tuple(int(size) for size in entry["shape"])
         start, stop = (int(offset) for offset in entry["data_offsets"])
-    except (KeyError, TypeError, ValueError):
+    except (LookupError, OverflowError, TypeError, ValueError):
         raise ModelError(f"damaged table entry of tensor {name!r}", path=path) from None
     count = 1
     for size in shape:
         count *= size
-    if min((0, *shape)) < 0 or not 0 <= start <= stop or stop - start != count * dtype.itemsize:
+    if (
+        min((0, *shape)) < 0
+        or max((0, *shape)) >= 1 << 62
+        or len(shape) > 32
+        or not 0 <= start <= stop
+        or stop - start != count * dtype.itemsize
+    ):
         raise ModelError(f"damaged table entry of tensor {name!r}", path=path)
     if stop > len(body):
         raise ModelError(f"truncated: tensor {name!r} is not complete", path=path)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from mlkit.arrays import LINE, aligned_zeros
 from mlkit.checkpoint import Checkpoints, load_checkpoint
 from mlkit.errors import DataError, UsageError
+from mlkit.formats.schema import Array, Schema, flag, list_of, real, real_text, whole
 from mlkit.glove import kernels_train as kernels
 from mlkit.glove.records import BLOCK_SIDE, Records, Tiles, group_count, sort_into_tiles
 from mlkit.progress import Progress, Report, silent
@@ -148,7 +149,7 @@ def train_glove(
     del facts["epochs"]  # a run may be continued for longer
     run = _Run(tiles, records.words, settings, threads, checkpoints, facts, progress)
     if resume and checkpoints.path is not None and checkpoints.path.exists():
-        run.restore(*load_checkpoint(checkpoints.path, COMMAND, facts))
+        run.restore(*load_checkpoint(checkpoints.path, COMMAND, facts, run.schema()))
     else:
         run.begin(initial)
     kernels.train_tiles.compile()
@@ -304,6 +305,18 @@ class _Run:
         }
         self.checkpoints.save(COMMAND, self.facts, state, dict(zip(self.names, self.arrays, strict=True)))
 
+    def schema(self) -> Schema:
+        """Return what a checkpoint of this run holds."""
+        width = -(-self.settings.dim // LINE) * LINE
+        shapes = (self.groups, self.rows, width), (self.groups, self.rows, width), (self.groups, self.rows, 2)
+        return Schema(
+            {name: Array("float32", shape) for name, shape in zip(self.names, shapes * 2, strict=True)},
+            {
+                "epoch": whole(), "round": whole(0, self.groups // BLOCK_SIDE), "cost": real_text,
+                "history": _good_history,
+            },
+        )  # fmt: skip
+
     def restore(self, state: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
         """Go on where a checkpoint stands."""
         self.epoch, self.round = state["epoch"], state["round"]
@@ -323,6 +336,17 @@ class _Run:
             self._gathered(word_bias[:, :, :1])[:, 0], self._gathered(context_bias[:, :, :1])[:, 0],
             self.history, self.tiles.records, seconds, cpu_seconds,
         )  # fmt: skip
+
+
+def _good_history(value: Any) -> bool:
+    losses = list_of(real(finite=False))
+    return (
+        isinstance(value, dict)
+        and set(value) == {"losses", "valid_losses", "stopped_early"}
+        and losses(value["losses"])
+        and losses(value["valid_losses"])
+        and flag(value["stopped_early"])
+    )
 
 
 def _tiles_of_blocks(words: NDArray[np.int64], contexts: NDArray[np.int64]) -> NDArray[np.int64]:

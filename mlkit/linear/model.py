@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlkit.errors import ModelError
+from mlkit.formats.schema import Array, Schema, list_of, reading, record, text
 from mlkit.formats.table_files import Table
 from mlkit.tables.links import sigmoid, softmax
 from mlkit.tables.target import mean_and_spread
@@ -201,6 +201,12 @@ def _two_loops(slope: Reals, steps: list[tuple[Reals, Reals]]) -> Reals:
     return direction
 
 
+HEADER = Schema(
+    {"weights": Array("float64", ("models", "inputs", "outputs"))},
+    {"target": text, "classes": list_of(text), "design": record, "settings": record},
+)
+
+
 @dataclass(frozen=True)
 class LinearModel:
     """One or more linear models of the same columns; predictions are the mean of theirs."""
@@ -246,7 +252,8 @@ class LinearModel:
     @staticmethod
     def from_parts(kind: str, header: Mapping[str, Any], tensors: Tensors, path: Any = None) -> LinearModel:
         """Return the model that a header and arrays describe."""
-        try:
+        HEADER.check(header, tensors, path)
+        with reading(path):
             design = Design.from_json(header["design"])
             classes = tuple(header["classes"])
             weights = np.array(tensors["weights"], np.float64)
@@ -254,8 +261,6 @@ class LinearModel:
             if weights.ndim != 3 or weights.shape[1:] != (design.width + 1, outputs):
                 raise ValueError("weights")
             return LinearModel(header["target"], classes, design, weights, kind, header.get("settings", {}))
-        except (KeyError, TypeError, ValueError) as error:
-            raise ModelError(f"damaged model ({error!r})", path=path) from None
 
     def save(self, path: Any) -> None:
         """Write the model: safetensors with a JSON header."""

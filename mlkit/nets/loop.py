@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlkit.checkpoint import Checkpoints
-from mlkit.errors import MlkitError, UsageError
+from mlkit.errors import MlkitError, ModelError, UsageError
+from mlkit.formats.schema import Array as Declared
+from mlkit.formats.schema import Schema, flag, like, list_of, real_text, whole
 from mlkit.nets.base import Array
 from mlkit.nets.layers import Rows
 from mlkit.nets.losses import Loss, Targets
@@ -261,6 +263,23 @@ class Trainer:
             arrays |= {"sum_theta": self.sums[0], "sum_kept": self.sums[1]}
         checkpoints.save(COMMAND, identity, state, arrays)
 
+    def schema(self) -> Schema:
+        """Return what a checkpoint holds."""
+        network = self.network
+        arrays = {"theta": network.theta, "kept": network.kept}
+        arrays |= {f"moment{n}": moment for n, moment in enumerate(self.optimiser.moments)}
+        declared = like(arrays)
+        for name, array in (("theta", network.theta), ("kept", network.kept)):
+            declared[f"best_{name}"] = Declared(array.dtype.name, array.shape, optional=True)
+            declared[f"sum_{name}"] = Declared("float64", array.shape, optional=True)
+        numbers = list_of(real_text)
+        header = {
+            "steps": whole(), "drops": whole(), "waiting": whole(), "averaged": whole(), "running": real_text,
+            "optimiser_steps": whole(), "losses": numbers, "rates": numbers, "valid_losses": numbers,
+            "best_epoch": whole(), "stopped_early": flag,
+        }  # fmt: skip
+        return Schema(declared, header)
+
     def restore(self, state: dict[str, Any], arrays: dict[str, Array]) -> None:
         """Go on where a checkpoint stands."""
         self.steps, self.drops, self.waiting = state["steps"], state["drops"], state["waiting"]
@@ -269,13 +288,15 @@ class Trainer:
         losses, valid_losses, rates = (
             [float.fromhex(x) for x in state[name]] for name in ("losses", "valid_losses", "rates")
         )
+        if state["best_epoch"] > len(valid_losses) or ("sum_theta" in arrays) != bool(state["averaged"]):
+            raise ModelError("damaged checkpoint (epochs)")
         self.history = History(losses, valid_losses, rates, state["best_epoch"], state["stopped_early"])
         self.network.theta[:], self.network.kept[:] = arrays["theta"], arrays["kept"]
         for n, moment in enumerate(self.optimiser.moments):
             moment[:] = arrays[f"moment{n}"]
-        if "best_theta" in arrays:
+        if "best_theta" in arrays and "best_kept" in arrays:
             self.best = (np.array(arrays["best_theta"]), np.array(arrays["best_kept"]))
-        if "sum_theta" in arrays:
+        if "sum_theta" in arrays and "sum_kept" in arrays:
             self.sums = (np.array(arrays["sum_theta"]), np.array(arrays["sum_kept"]))
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlkit.errors import ModelError, UsageError
+from mlkit.errors import ModelError
 from mlkit.formats.model_file import Tensors, load_model, save_model
+from mlkit.formats.schema import Schema, list_of, one_of, reading, real, record, text
 from mlkit.formats.streams import PathLike
 from mlkit.formats.table_files import Table
 from mlkit.nets.activations import softmax
@@ -22,6 +23,12 @@ from mlkit.threads import blas_threads
 
 Reals = NDArray[np.float64]
 KIND = "net"
+HEADER = Schema(
+    header={
+        "target": text, "classes": list_of(text), "features": list_of(record), "layers": list_of(lambda layer: isinstance(layer, (str, dict))),
+        "scale": list_of(real(), 2, 2), "settings": record, "metrics": record, "dtype": one_of("float32", "float64"),
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -91,7 +98,8 @@ def load_net(path: PathLike) -> NetModel:
 
 def from_parts(header: Mapping[str, Any], tensors: Tensors, path: Any = None) -> NetModel:
     """Return the model that a header and arrays describe; raises `ModelError` when they do not fit."""
-    try:
+    HEADER.check(header, tensors, path)
+    with reading(path):
         encoder = Encoder.from_json(header["features"])
         classes = tuple(header["classes"])
         description = tuple(header["layers"])
@@ -101,8 +109,6 @@ def from_parts(header: Mapping[str, Any], tensors: Tensors, path: Any = None) ->
             str(header["target"]), classes, encoder, network, description, (mean, deviation),
             header["settings"], header["metrics"],
         )  # fmt: skip
-    except (KeyError, TypeError, ValueError, AttributeError, UsageError, MemoryError) as error:
-        raise ModelError(f"damaged model ({error!r})", path=path) from None
     missing = network.adopt(tensors)
     if missing:
         raise ModelError(f"damaged model (array {missing[0]!r} does not fit its layer)", path=path)

@@ -188,7 +188,7 @@ def train_net(
         trainer, _ = ready.fresh(settings)
     identity = {**_plain(asdict(settings)), "rows": len(trainer.data), "input": _fingerprint(trainer)}
     if resume and checkpoints is not None and checkpoints.path is not None and checkpoints.path.exists():
-        trainer.restore(*load_checkpoint(checkpoints.path, COMMAND, identity))
+        trainer.restore(*load_checkpoint(checkpoints.path, COMMAND, identity, trainer.schema()))
     history = trainer.run(checkpoints=checkpoints, identity=identity, progress=progress)
     metrics: dict[str, Any] = {"epochs": len(history.losses), "loss": history.losses[-1]}
     if history.valid_losses:

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from mlkit.errors import ModelError, UsageError
 from mlkit.formats.arpa import ArpaWriter, read_arpa
 from mlkit.formats.lm_binary import Sections, SectionWriter, is_binary
-from mlkit.formats.lm_words import UNKNOWN, LmVocabulary
+from mlkit.formats.lm_words import UNKNOWN, WORDS, LmVocabulary
+from mlkit.formats.schema import Array, Schema, flag, list_of, one_of, real, record, whole
 from mlkit.formats.streams import PathLike, display_name, open_output
 from mlkit.ngram import kernels_count
 from mlkit.ngram.count import Packing
@@ -23,6 +24,7 @@ from mlkit.threads import map_chunks
 
 Grams = npt.NDArray[np.int32]
 KIND = "an n-gram model"
+MOST_ORDER = 64
 BACKOFF, ADDITIVE = "backoff", "additive"
 
 
@@ -268,6 +270,32 @@ class BinarySink:
         self._writer.finish(header)
 
 
+_EXTRA = {"alpha": real(0, 1e300), "missing": real(-1e300, 1e300), "closed": flag, "made": record}
+HEADER = Schema(
+    header={
+        "kind": one_of(BACKOFF, ADDITIVE), **_EXTRA, "sizes": list_of(whole(0, 1 << 48), 1, MOST_ORDER),
+        "tables": list_of(whole(0, 1 << 48), 1, MOST_ORDER),
+    }
+)  # fmt: skip
+# the words of a model and their look-up; the tables and rows of n-grams depend on the order
+WORD_INDEX = {
+    **WORDS,
+    "word slots": Array("int32", ("slots",), low=-1, high="words"), "word keys": Array("uint64", ("words",)),
+    "word lengths": Array("int32", ("words",), low=0), "values 1": Array("float32", ("words",)),
+    "contexts 1": Array("float32", ("words",)),
+}  # fmt: skip
+
+
+def _check_index(vocabulary: LmVocabulary) -> None:
+    """Raise `ValueError` where a search for a word could leave the arrays or never end."""
+    slots, _, lengths = vocabulary.index
+    size = len(slots)
+    if size & (size - 1) or not size or int(np.count_nonzero(slots >= 0)) >= size:
+        raise ValueError("the slots of words")
+    if not np.array_equal(np.diff(vocabulary.starts) - 1, lengths):
+        raise ValueError("the lengths of words")
+
+
 def load_model(path: PathLike, threads: int = 1, unknown: str | None = None) -> LanguageModel:
     """Load an ARPA file, or a binary model of mlkit (which is mapped into memory).
 
@@ -285,6 +313,15 @@ def load_model(path: PathLike, threads: int = 1, unknown: str | None = None) -> 
 def _load_binary(path: PathLike, threads: int) -> LanguageModel:
     sections = Sections(path, KIND)
     arrays, header = sections.arrays, sections.header
+    words = max(len(arrays["word starts"]) - 1, 0) if "word starts" in arrays else 0
+    HEADER.check(header, {}, path)
+    if words < 4:
+        raise ModelError("damaged file (no words)", path=display_name(path))
+    levels = range(2, len(header["sizes"]) + 1)
+    columns = Packing(max((words - 1).bit_length(), 2), 64 // max((words - 1).bit_length(), 2)).columns
+    tables = {f"table {k}": Array("uint64", (f"table {k}", 2)) for k in levels}
+    rows_of = {f"rows {k}": Array("uint64", (header["sizes"][k - 1], columns(k))) for k in levels}
+    Schema({**WORD_INDEX, **tables, **rows_of}, sizes={"words": words}).check(header, arrays, path)
     try:
         vocabulary = LmVocabulary(arrays["word bytes"], arrays["word starts"])
         vocabulary.adopt_index(arrays["word slots"], arrays["word keys"], arrays["word lengths"])
@@ -292,6 +329,7 @@ def _load_binary(path: PathLike, threads: int) -> LanguageModel:
             str(header["kind"]), float(header["alpha"]), float(header["missing"]), bool(header["closed"]),
             dict(header["made"]),
         )  # fmt: skip
+        _check_index(vocabulary)
         sizes = [int(size) for size in header["sizes"]]
         whole = np.frombuffer(sections.mapped, np.uint64).reshape(-1, 2)
         offsets = [0, *(sections.offset(f"table {k}") // 16 for k in range(2, len(sizes) + 1)), len(whole)]
@@ -311,7 +349,7 @@ def _load_binary(path: PathLike, threads: int) -> LanguageModel:
         if settings.kind == ADDITIVE:
             words = words[0], words[1].copy()
             words[1][0] = float(settings.made["tokens"])
-    except (KeyError, ValueError, TypeError) as error:
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise ModelError(f"the model is damaged ({error})", path=display_name(path)) from None
     tables = Tables(whole, offsets, header["tables"])
     return LanguageModel(vocabulary, settings, sizes, words, tables=tables, rows=rows, threads=threads)

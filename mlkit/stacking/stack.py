@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlkit.errors import ModelError, UsageError
+from mlkit.errors import UsageError
 from mlkit.formats.model_file import load_model, save_model
+from mlkit.formats.schema import Array, Schema, list_of, reading, record, text
 from mlkit.formats.streams import PathLike
 from mlkit.formats.table_files import Table
 from mlkit.linear.model import Design, LinearModel, fit_weights
@@ -39,6 +40,10 @@ from mlkit.trees.model import FORMAT
 
 Reals = NDArray[np.float64]
 Member = TreeModel | LinearModel
+HEADER = Schema(
+    {"final": Array("float64", ("inputs", "outputs"))},
+    {"target": text, "classes": list_of(text), "members": list_of(record, 1), "settings": record},
+)
 MEMBERS = ("bag", "forest", "extra", "boost", "adaboost", "logistic", "ridge")
 
 
@@ -101,7 +106,8 @@ def load_stack(path: PathLike) -> StackModel:
     """Read a stack. Raises `ModelError` for anything else."""
     header, tensors = load_model(path, "stack", format_version=FORMAT)
     members: list[Member] = []
-    try:
+    HEADER.check(header, tensors, path)
+    with reading(path):
         for number, part in enumerate(header["members"]):
             prefix = f"{number}."
             arrays = {
@@ -115,8 +121,6 @@ def load_stack(path: PathLike) -> StackModel:
         if final.ndim != 2 or final.shape[0] != per_member * len(members) + 1:
             raise ValueError("final")
         return StackModel(header["target"], classes, tuple(members), final, header["settings"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"damaged model ({error!r})", path=path) from None
 
 
 def member_inputs(member: Member, table: Table, classes: tuple[str, ...], threads: int) -> Reals:

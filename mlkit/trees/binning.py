@@ -98,15 +98,17 @@ class Encoder:
     @staticmethod
     def from_json(entries: Sequence[dict[str, Any]], edges: Numbers, counts: NDArray[Any]) -> Encoder:
         """Return the encoder that a model's header and arrays describe."""
+        if int(counts.sum()) != len(edges):
+            raise ValueError("edges of bins")
         features = []
         start = 0
         for entry, count in zip(entries, counts.tolist(), strict=True):
             features.append(
                 Feature(
-                    entry["name"],
+                    str(entry["name"]),
                     "categories" in entry,
                     np.array(edges[start : start + count]),
-                    tuple(entry.get("categories", ())),
+                    tuple(map(str, entry.get("categories", ()))),
                     bool(entry["missing"]),
                 )
             )

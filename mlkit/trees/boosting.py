@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mlkit.errors import UsageError
+from mlkit.errors import ModelError, UsageError
+from mlkit.formats.schema import Schema, like, list_of, real, whole
 from mlkit.progress import Progress, Report, silent
 from mlkit.trees import kernels_grow as kg
 from mlkit.trees import kernels_predict
@@ -479,6 +480,11 @@ class Booster:
             arrays |= {f"trees.{name}": array for name, array in trees.to_tensors().items()}
         return {"round": self.round, "held_losses": self.held_losses}, arrays
 
+    def schema(self) -> Schema:
+        """Return what a checkpoint holds beside the trees, which are checked as those of a model."""
+        arrays = like({"scores": self.scores, "held_scores": self.held_scores})
+        return Schema(arrays, {"round": whole(), "held_losses": list_of(real(finite=False))})
+
     def restore(self, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take up what `state` returned."""
         self.round = int(state["round"])
@@ -487,6 +493,10 @@ class Booster:
         self.held_scores[:] = arrays["held_scores"]
         tensors = {name[6:]: array for name, array in arrays.items() if name.startswith("trees.")}
         self.restored = Trees.from_tensors(tensors) if tensors else None
+        if self.restored is not None:
+            self.restored.check(self.bins.shape[1], 1)
+        if (0 if self.restored is None else len(self.restored)) != self.round * self.loss.outputs:
+            raise ModelError("damaged checkpoint (its trees are not those of its rounds)")
 
 
 def _stump() -> Tree:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlkit.errors import ModelError
+from mlkit.formats.schema import Array, Schema
 from mlkit.threads import map_chunks
 from mlkit.trees import kernels_predict
 from mlkit.trees.binning import Bins
@@ -18,6 +19,24 @@ Reals = NDArray[np.float64]
 ROWS = 1 << 14
 SET, MISSING_LEFT = 1, 2  # flags of an inner node in the file
 FLAG_BITS = 2
+_COUNTS = ("uint8", "uint16", "uint32", "int32", "int64")
+# the arrays of a file, see `Trees.to_tensors`; files of format 1 hold features and flags apart
+_STRUCTURE = Schema({
+    "sizes": Array(_COUNTS, ("trees",)), "left": Array(_COUNTS, ("nodes",), low=0, high="nodes"),
+    "threshold": Array("uint8", ("inner",)), "gain": Array("float32", ("inner",)),
+    "count": Array(_COUNTS, ("leaves",)), "large_counts": Array("uint32", ("large",), optional=True),
+    "set_sizes": Array("uint8", ("sets",), high=33), "sets": Array("uint8", ("octets",)),
+    "value": Array("float32", ("leaves",), optional=True),
+})  # fmt: skip
+_NODES = Schema({
+    "split": Array(_COUNTS, ("inner",), optional=True),
+    "feature": Array(_COUNTS, ("inner",), optional=True, low=0, high=1 << 16),
+    "flags": Array("uint8", ("inner",), optional=True), "threshold": Array("uint8", ("inner",)),
+})  # fmt: skip
+_VOTES = Schema({
+    "vote_counts": Array(_COUNTS, ("leaves",), low=0), "count": Array(_COUNTS, ("leaves",)),
+    "vote_classes": Array(_COUNTS, ("votes",), low=0, high=1 << 16), "votes": Array("float32", ("votes",)),
+})  # fmt: skip
 LARGE = (1 << 16) - 1  # in a file, stands for a count that is told apart
 
 
@@ -143,7 +162,7 @@ class Trees:
         """Return the trees that a model file's arrays describe; raises `ModelError` when they do not fit."""
         try:
             trees = _widen(tensors)
-        except (KeyError, ValueError, IndexError) as error:
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             raise ModelError(f"damaged trees ({error})", path=path) from None
         nodes = np.arange(len(trees.left))
         inner = trees.left > 0
@@ -151,6 +170,14 @@ class Trees:
         if (trees.left < 0).any() or (nodes[inner] + trees.left[inner] + 1 >= ends[inner]).any():
             raise ModelError("damaged trees (a child outside of its tree)", path=path)
         return trees
+
+    def check(self, columns: int, outputs: int, path: Any = None) -> None:
+        """Raise `ModelError` where a split or a vote names a column or an output that is not there."""
+        inner = self.left > 0
+        if inner.any() and int(self.feature[inner].max()) >= columns:
+            raise ModelError("damaged trees (a column that is not there)", path=path)
+        if self.classes is not None and len(self.classes) and int(self.classes.max()) >= outputs:
+            raise ModelError("damaged trees (a class that is not there)", path=path)
 
 
 def narrow(array: NDArray[Any]) -> NDArray[Any]:
@@ -175,6 +202,7 @@ def _lengthen_counts(tensors: dict[str, NDArray[Any]]) -> NDArray[np.int32]:
 
 def _splits(tensors: dict[str, NDArray[Any]]) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
     """Return (features, flags) of inner nodes; files of format 1 hold them apart."""
+    _NODES.check({}, tensors)
     if "flags" in tensors:
         return tensors["feature"].astype(np.uint16), tensors["flags"]
     split = tensors["split"]
@@ -201,6 +229,7 @@ def _lengthen_sets(tensors: dict[str, NDArray[Any]], missing_left: NDArray[np.bo
 
 
 def _widen(tensors: dict[str, NDArray[Any]]) -> Trees:
+    _STRUCTURE.check({}, tensors)
     sizes = tensors["sizes"].astype(np.int64)
     left = tensors["left"].astype(np.int32)
     if sizes.sum() != len(left) or (sizes < 1).any():
@@ -226,6 +255,7 @@ def _widen(tensors: dict[str, NDArray[Any]]) -> Trees:
         "count": spread(_lengthen_counts(tensors), np.int32, ~inner),
     }  # fmt: skip
     if "votes" in tensors:
+        _VOTES.check({}, tensors)
         begin = np.concatenate([[0], np.cumsum(tensors["vote_counts"], dtype=np.int64)]).astype(np.int32)
         if len(begin) != int((~inner).sum()) + 1 or begin[-1] != len(tensors["votes"]):
             raise ValueError("votes")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mlkit.errors import ModelError
 from mlkit.formats.model_file import load_model, save_model
+from mlkit.formats.schema import Array, Schema, list_of, one_of, reading, real, record, text
 from mlkit.formats.streams import PathLike
 from mlkit.formats.table_files import Table
 from mlkit.tables.calibration import Calibration
@@ -22,6 +23,16 @@ from mlkit.trees.losses import Loss, make_loss
 
 Reals = NDArray[np.float64]
 Tensors = dict[str, NDArray[Any]]
+HEADER = Schema(
+    {
+        "start": Array("float64", ("outputs",)), "weights": Array("float64", ("weights",)),
+        "edges": Array("float64", ("edges",)), "edge_counts": Array("uint16", ("columns",), high=256),
+    },
+    {
+        "algorithm": one_of("gradient", "adaboost", "bag"), "target": text, "classes": list_of(text), "loss": text,
+        "quantile": real(0, 1), "features": list_of(record), "settings": record, "metrics": record,
+    },
+)  # fmt: skip
 FORMAT = 2  # 1: features and flags of nodes stood apart, counts had one width
 
 
@@ -134,7 +145,8 @@ class TreeModel:
     @staticmethod
     def from_parts(kind: str, header: Mapping[str, Any], tensors: Tensors, path: Any = None) -> TreeModel:
         """Return the model that a header and arrays describe; raises `ModelError` when they do not fit."""
-        try:
+        HEADER.check(header, tensors, path)
+        with reading(path):
             encoder = Encoder.from_json(header["features"], tensors["edges"], tensors["edge_counts"])
             calibration = None
             if "calibration" in header:
@@ -145,21 +157,21 @@ class TreeModel:
                 np.array(tensors["start"]), np.array(tensors["weights"]), header["settings"], header["metrics"],
                 calibration,
             )  # fmt: skip
-        except (KeyError, TypeError, ValueError) as error:
-            raise ModelError(f"damaged model ({error!r})", path=path) from None
         trees = model.trees
-        inner = trees.left > 0
-        bad_vote = (
-            trees.classes is not None and len(trees.classes) and trees.classes.max() >= max(1, model.outputs)
-        )
-        if bad_vote or (inner.any() and trees.feature[inner].max() >= len(encoder.features)):
-            raise ModelError("damaged trees (a column or class that is not there)", path=path)
+        trees.check(len(encoder.features), model.outputs, path)
         if model.algorithm not in ("gradient", "adaboost", "bag"):
             raise ModelError(f"unknown algorithm {model.algorithm!r}", path=path)
         if model.algorithm == "gradient" and len(model.start) != model.outputs:
             raise ModelError("damaged model (outputs)", path=path)
         if (trees.votes is not None) != (model.algorithm != "gradient" and model.outputs > 1):
             raise ModelError("damaged model (votes)", path=path)
+        if model.algorithm == "adaboost" and len(model.weights) != len(trees):
+            raise ModelError("damaged model (weights)", path=path)
+        if not len(trees) or (model.algorithm == "gradient" and len(trees) % model.outputs):
+            raise ModelError("damaged model (trees)", path=path)
+        if model.algorithm == "gradient":
+            with reading(path):
+                model.objective()
         return model
 
     def save(self, path: PathLike) -> None:

@@ -160,7 +160,7 @@ def train_gradient(
     described = _settings_of(settings, columns, table) | {"loss": name, "rows": len(training.bins)}
     identity = described | {"input": _fingerprint(training, earlier[1])}
     if resume and checkpoint is not None and checkpoint.path is not None and checkpoint.path.exists():
-        booster.restore(*load_checkpoint(checkpoint.path, "boost train", identity))
+        booster.restore(*load_checkpoint(checkpoint.path, "boost train", identity, booster.schema()))
 
     def after_round(current: Booster) -> None:
         if checkpoint is not None and checkpoint.due():

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from mlkit.arrays import LINE, aligned_zeros
 from mlkit.checkpoint import Checkpoints, load_checkpoint
 from mlkit.errors import DataError, MlkitError, UsageError
+from mlkit.formats.schema import Array, Schema, list_of, real, whole
 from mlkit.progress import Progress, Report, silent
 from mlkit.range_test import Point, piece_of
 from mlkit.signals import StopSignals
@@ -174,7 +175,7 @@ def train(
     tables = _Tables.build(counts, settings, ids)
     checkpoints = checkpoints or Checkpoints(None, 0.0, StopSignals())
     if resume and checkpoints.path is not None:
-        state = _resumed(checkpoints, identity, tables, settings)
+        state = _resumed(checkpoints, identity, tables, settings, reading.chunks)
     else:
         state = _initial(words, tables, settings, start)
     return _Run(reading, settings, tables, state, threads, held_out, checkpoints, identity, progress).train()
@@ -419,16 +420,35 @@ COMMAND = "train-w2v"
 BEST = ("best_inputs", "best_outputs")  # in a checkpoint
 
 
+def _checkpoint_schema(words: int, chunks: int, tables: _Tables, settings: Settings) -> Schema:
+    """Return what a checkpoint of a training of so many words and chunks holds."""
+    inputs, outputs = words * tables.dim, tables.output_rows * tables.dim
+
+    def look(value: Any) -> bool:
+        return list_of(real(finite=False), 2, 2)(value)
+
+    return Schema(
+        {
+            "inputs": Array("float32", (inputs,)), "outputs": Array("float32", (outputs,)),
+            "totals": Array("float64", (settings.epochs, 3)),
+            BEST[0]: Array("float32", (inputs,), optional=True),
+            BEST[1]: Array("float32", (outputs,), optional=True),
+        },
+        {"done": whole(0, chunks), "valid": list_of(look), "since_best": whole()},
+    )  # fmt: skip
+
+
 def _resumed(
-    checkpoints: Checkpoints, identity: dict[str, Any], tables: _Tables, settings: Settings
+    checkpoints: Checkpoints, identity: dict[str, Any], tables: _Tables, settings: Settings, chunks: int
 ) -> _State:
     assert checkpoints.path is not None
-    saved, arrays = load_checkpoint(checkpoints.path, COMMAND, identity)
+    schema = _checkpoint_schema(identity["words"], chunks, tables, settings)
+    saved, arrays = load_checkpoint(checkpoints.path, COMMAND, identity, schema)
     inputs = aligned_zeros(len(arrays["inputs"]))
     outputs = aligned_zeros(len(arrays["outputs"]))
     inputs[:], outputs[:] = arrays["inputs"], arrays["outputs"]
     valid = [(float(epoch), float(loss)) for epoch, loss in saved["valid"]]
-    best = [arrays[name] for name in BEST if name in arrays]
+    best = [arrays[name] for name in BEST] if all(name in arrays for name in BEST) else []
     return _State(inputs, outputs, arrays["totals"].copy(), saved["done"], valid, saved["since_best"], best)
 
 

@@ -276,7 +276,7 @@ def test_weights_that_are_no_numbers_are_neither_saved_nor_returned(table: Table
         trainer.run(checkpoints=Checkpoints(path, 0, StopSignals()), progress=spoil)
     assert bad
     kept = prepare(table, CLASSES, SMALL).trainer
-    kept.restore(*load_checkpoint(path, "net train", {}))
+    kept.restore(*load_checkpoint(path, "net train", {}, kept.schema()))
     assert kept.steps == 4
     assert np.isfinite(kept.network.theta).all(), "the last good checkpoint is kept"
     last = prepare(table, CLASSES, replace(SMALL, epochs=1)).trainer
