@@ -288,7 +288,9 @@ class Trainer:
         losses, valid_losses, rates = (
             [float.fromhex(x) for x in state[name]] for name in ("losses", "valid_losses", "rates")
         )
-        if state["best_epoch"] > len(valid_losses) or ("sum_theta" in arrays) != bool(state["averaged"]):
+        if state["best_epoch"] > max(len(losses), len(valid_losses)) or ("sum_theta" in arrays) != bool(
+            state["averaged"]
+        ):
             raise ModelError("damaged checkpoint (epochs)")
         self.history = History(losses, valid_losses, rates, state["best_epoch"], state["stopped_early"])
         self.network.theta[:], self.network.kept[:] = arrays["theta"], arrays["kept"]

@@ -25,7 +25,8 @@ Reals = NDArray[np.float64]
 KIND = "net"
 HEADER = Schema(
     header={
-        "target": text, "classes": list_of(text), "features": list_of(record), "layers": list_of(lambda layer: isinstance(layer, (str, dict))),
+        "target": text, "classes": list_of(text), "features": list_of(record),
+        "layers": list_of(lambda layer: isinstance(layer, (int, str, dict))),
         "scale": list_of(real(), 2, 2), "settings": record, "metrics": record, "dtype": one_of("float32", "float64"),
     }
 )  # fmt: skip

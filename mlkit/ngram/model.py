@@ -313,15 +313,15 @@ def load_model(path: PathLike, threads: int = 1, unknown: str | None = None) -> 
 def _load_binary(path: PathLike, threads: int) -> LanguageModel:
     sections = Sections(path, KIND)
     arrays, header = sections.arrays, sections.header
-    words = max(len(arrays["word starts"]) - 1, 0) if "word starts" in arrays else 0
+    known = max(len(arrays["word starts"]) - 1, 0) if "word starts" in arrays else 0
     HEADER.check(header, {}, path)
-    if words < 4:
+    if known < 4:
         raise ModelError("damaged file (no words)", path=display_name(path))
     levels = range(2, len(header["sizes"]) + 1)
-    columns = Packing(max((words - 1).bit_length(), 2), 64 // max((words - 1).bit_length(), 2)).columns
-    tables = {f"table {k}": Array("uint64", (f"table {k}", 2)) for k in levels}
+    columns = Packing(max((known - 1).bit_length(), 2), 64 // max((known - 1).bit_length(), 2)).columns
+    tables_of = {f"table {k}": Array("uint64", (f"table {k}", 2)) for k in levels}
     rows_of = {f"rows {k}": Array("uint64", (header["sizes"][k - 1], columns(k))) for k in levels}
-    Schema({**WORD_INDEX, **tables, **rows_of}, sizes={"words": words}).check(header, arrays, path)
+    Schema({**WORD_INDEX, **tables_of, **rows_of}, sizes={"words": known}).check(header, arrays, path)
     try:
         vocabulary = LmVocabulary(arrays["word bytes"], arrays["word starts"])
         vocabulary.adopt_index(arrays["word slots"], arrays["word keys"], arrays["word lengths"])

@@ -151,8 +151,8 @@ def train_stack(
     """Train the members on all rows, and the final model on their out-of-fold predictions."""
     target, weights, names = read_parts(table, columns)
     settle(table, target, names)
-    for text in words_among_numbers(table, names, columns.categorical):
-        remark(text)
+    for said in words_among_numbers(table, names, columns.categorical):
+        remark(said)
     # folds must not guess the task again
     fixed = replace(columns, target=target.name, task=target.task)
     places = fold_places(target.values, settings.folds, settings.seed, stratified=bool(target.classes))
