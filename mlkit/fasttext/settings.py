@@ -52,8 +52,6 @@ class Settings:
             raise UsageError(f"unknown loss {self.loss!r}: choose one of {', '.join(LOSSES)}")
         if self.loss == "ova" and self.model != "supervised":
             raise UsageError("the loss ova trains classifiers; skipgram and cbow take ns, hs or softmax")
-        if self.minn > self.maxn:
-            raise UsageError(f"--minn {self.minn} is greater than --maxn {self.maxn}")
         if self.dim < 1 or self.epoch < 0 or self.window < 1 or self.negative < 1 or self.lr < 0:
             raise UsageError("--dim, --ws and --neg must be at least 1, --epoch and --lr at least 0")
         if self.needs_buckets and self.bucket < 1:

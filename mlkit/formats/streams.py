@@ -303,7 +303,9 @@ def _compressor(raw: BinaryIO, name: str) -> Iterator[BinaryIO]:
     elif kind == "zst":
         import zstandard
 
-        with zstandard.ZstdCompressor(level=3).stream_writer(raw, closefd=False) as stream:
+        with zstandard.ZstdCompressor(level=3, write_checksum=True).stream_writer(
+            raw, closefd=False
+        ) as stream:
             yield cast(BinaryIO, stream)
     elif kind == "gz":
         from isal import igzip
