@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -104,7 +104,8 @@ class Table:
 
     def require(self, names: Sequence[str]) -> None:
         """Raise `DataError` naming the columns that are not there."""
-        missing = [name for name in names if name not in self.frame.columns]
+        there = set(self.frame.columns)
+        missing = [name for name in names if name not in there]
         if missing and self.absent is None:
             raise DataError(
                 f"missing column{'s' if len(missing) > 1 else ''} {', '.join(map(repr, missing))}",
@@ -126,9 +127,7 @@ class Table:
         series = self._column(name)
         if series.dtype == pl.String:
             series = series.str.strip_chars()
-            return series.to_frame().select(
-                pl.when(~pl.col(name).is_in(list(self.missing))).then(pl.col(name)).alias(name)
-            )[name]
+            return series.set(series.is_in(list(self.missing)), None)
         return series.cast(pl.String)
 
     def _column(self, name: str) -> polars.Series:
@@ -166,7 +165,7 @@ class Table:
 
         Truth values are 1 and 0.
         """
-        if name not in self.frame.columns and self.absent is not None:
+        if self.absent is not None and name not in self.frame.columns:
             return np.full(self.rows, self.absent)
         values, first_bad = self.parsed(name)
         if first_bad is not None:
@@ -277,7 +276,7 @@ class Table:
         A number is found however it is written: 1.0 is category 1 where no category is called 1.0. So are truth values:
         TRUE is category True, true or 1.
         """
-        if name not in self.frame.columns and self.absent is not None:
+        if self.absent is not None and name not in self.frame.columns:
             codes, names = np.zeros(self.rows, np.int32), [str(self.absent)]
         else:
             codes, names = self.coded_words(name)
@@ -329,7 +328,11 @@ class Table:
 
     def with_column(self, name: str, values: Any) -> Table:
         """Return the table with a column added or replaced; floats are written shortest."""
+        return self.with_columns({name: values})
+
+    def with_columns(self, columns: Mapping[str, Any]) -> Table:
+        """Return the table with columns added or replaced."""
         import polars as pl
 
-        frame = self.frame.with_columns(pl.Series(name, values))
+        frame = self.frame.with_columns([pl.Series(name, values) for name, values in columns.items()])
         return Table(frame, self.path, self.first_line, self.lines, self.missing, self.absent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -69,18 +70,21 @@ def impute(
         return table.take(~gaps), int(gaps.sum())
     table.require(list(values))
     filled = 0
-    marks = {}
+    changed: dict[str, Any] = {}
+    marks: dict[str, Any] = {}
     for name, value in values.items():
         text = table.text(name)
         gaps = text.is_null().to_numpy()
-        if (table if source is None else source).text(name).null_count():
+        here = int(gaps.sum())
+        if here if source is None or source is table else source.text(name).null_count():
             marks[f"{name}_missing"] = gaps.astype(np.int64)
-        if gaps.any():
-            filled += int(gaps.sum())
-            table = table.with_column(name, text.fill_null(value))
+        if here:
+            filled += here
+            changed[name] = text.fill_null(value)
     if indicators:
-        for name, mark in marks.items():
-            if name in table.names:
+        there = set(table.names)
+        for name in marks:
+            if name in there:
                 raise DataError(f"the table has a column {name!r} already", path=table.path)
-            table = table.with_column(name, mark)
-    return table, filled
+        changed |= marks
+    return table.with_columns(changed) if changed else table, filled

@@ -106,3 +106,20 @@ def test_dates_are_described_and_filled_as_dates(tmp_path: Path) -> None:
         ("date", 1, "2024-01-01T10:00:00", "2024-01-01T12:30:00"),
     ]
     assert fill_values(table, "mean") == {"d": "2023-12-31", "e": "2024-01-01 12:30:00"}
+
+
+def test_wide_tables_cost_by_the_column(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Columns are put in all at once, however many they are: each time anew is the square of the columns."""
+    names = [f"c{k}" for k in range(40)]
+    (tmp_path / "wide.csv").write_text(
+        ",".join(names) + "\n" + ",".join("1" * 40) + "\n" + "," * 39 + "\n" + ",".join("3" * 40) + "\n"
+    )
+    table = read_table(tmp_path / "wide.csv")
+    calls: list[int] = []
+    whole = type(table).with_columns
+    monkeypatch.setattr(
+        type(table), "with_columns", lambda self, more: calls.append(len(more)) or whole(self, more)
+    )
+    made, filled = impute(table, fill_values(table, "mean"), indicators=True)
+    assert (filled, calls) == (40, [80])
+    assert made.frame.row(1) == ("2.0",) * 40 + (1,) * 40
