@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import textwrap
 from typing import Annotated
 
 import typer
@@ -53,11 +55,16 @@ def list_of_topics() -> str:
 
     titles = manual.topics()
     width = max(map(len, titles))
-    lines = [
+    columns = min(shutil.get_terminal_size().columns, 100) if is_terminal(sys.stdout) else 1000
+    intro = (
         "The manual of mlkit: 'mlkit help TOPIC' shows a page, 'mlkit COMMAND -h' the options of a command."
-    ]
+    )
+    lines = textwrap.wrap(intro, columns)
     for group, names in grouped().items():
-        lines += ["", f"{group}:", *(f"  {name:<{width}}  {titles[name]}" for name in names)]
+        lines += ["", f"{group}:"]
+        for name in names:
+            text = f"  {name:<{width}}  {titles[name]}"
+            lines += textwrap.wrap(text, max(columns, width + 24), subsequent_indent=" " * (width + 4))
     return "\n".join(lines)
 
 
