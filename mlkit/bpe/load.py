@@ -9,6 +9,7 @@ from pathlib import Path
 from mlkit.bpe.alphabet import byte_characters, from_bytes
 from mlkit.bpe.charsmap import Charsmap
 from mlkit.bpe.model import SPACE, SUFFIX, BpeModel, Kind, Pair, merge_ids_of, vocabulary_of
+from mlkit.bpe.tiktoken_patterns import pattern_of, pipeline
 from mlkit.errors import ModelError
 from mlkit.formats import merges as merge_files
 from mlkit.formats import sentencepiece, tiktoken, tokenizer_json
@@ -167,7 +168,11 @@ def _from_ranks(path: PathLike) -> BpeModel:
             if len(parts) != 2:
                 raise ModelError(f"the token of rank {rank} is not made of two of lower rank", path=name)
             pairs.append((from_bytes(parts[0]), from_bytes(parts[1])))
-    return BpeModel("bytes", pairs, {from_bytes(token): n for token, n in ids.items()}, source="tiktoken")
+    pattern = pattern_of(tokens)
+    return BpeModel(
+        "bytes", pairs, {from_bytes(token): n for token, n in ids.items()}, source="tiktoken",
+        foreign="" if pattern is None else pipeline(tokens, pattern),
+    )  # fmt: skip
 
 
 def _parts(token: bytes, ids: Mapping[bytes, int], limit: int) -> list[bytes]:
