@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mlkit.cluster import Divisible, Engine, Ranges, Shardable
-    from mlkit.cluster.data_parallel import Crew
+    from mlkit.cluster.data_parallel import WorkerGroup
     from mlkit.progress import Progress
 
 
@@ -49,11 +49,11 @@ class Workers:
             return self.threads
         return max(1, thread_count() // engine.workers) if engine.local else None
 
-    def crew(self, engine: Engine, sync: int | None) -> Crew:
+    def crew(self, engine: Engine, sync: int | None) -> WorkerGroup:
         """Return who trains, and how often they put their weights together."""
-        from mlkit.cluster.data_parallel import SYNC, Crew
+        from mlkit.cluster.data_parallel import SYNC, WorkerGroup
 
-        return Crew(engine, sync or SYNC, self.threads_each(engine), self.scratch(engine))
+        return WorkerGroup(engine, sync or SYNC, self.threads_each(engine), self.scratch(engine))
 
     def scratch(self, engine: Engine) -> str | None:
         """Return where a worker keeps temporary files: --tmp-dir here, its own machine's folder elsewhere."""

@@ -46,7 +46,7 @@ RANGES = 4  # of rows for every thread that puts changes together
 
 
 @dataclass(frozen=True)
-class Crew:
+class WorkerGroup:
     """Who trains: an engine, the rounds of an epoch, the threads of a worker, and its folder for temporary files."""
 
     engine: Engine
@@ -56,7 +56,7 @@ class Crew:
 
 
 @dataclass(frozen=True)
-class Figures:
+class TrainingStats:
     """How a round of a worker, or an epoch of all, went: sums."""
 
     loss: float = 0.0
@@ -64,8 +64,8 @@ class Figures:
     words: int = 0
     cpu_seconds: float = 0.0
 
-    def __add__(self, other: Figures) -> Figures:
-        return Figures(
+    def __add__(self, other: TrainingStats) -> TrainingStats:
+        return TrainingStats(
             self.loss + other.loss, self.predictions + other.predictions, self.words + other.words,
             self.cpu_seconds + other.cpu_seconds,
         )  # fmt: skip
@@ -79,7 +79,7 @@ class Figures:
 class Trainer(Protocol):
     """What a worker does: small, immutable, and pure but for the weights that it changes in place."""
 
-    def train(self, shard: int, number: int, weights: Weights, progress: Progress) -> Figures:
+    def train(self, shard: int, number: int, weights: Weights, progress: Progress) -> TrainingStats:
         """Train round `number` of a shard."""
         ...
 
@@ -89,7 +89,7 @@ class Trainer(Protocol):
 
 
 @dataclass
-class Rounds:
+class DataParallelTrainer:
     """All rounds of a training.
 
     weights: float32 [rows, padded dim] by name, changed in place. updates: for every matrix, how often one worker is
@@ -118,9 +118,9 @@ class Rounds:
     moves: Weights = field(default_factory=dict)  # of the last round
     caution: float = 1.0
     least: float = np.inf  # loss of a round
-    epoch_figures: list[Figures] = field(default_factory=list)
+    epoch_figures: list[TrainingStats] = field(default_factory=list)
 
-    def run(self) -> list[Figures]:
+    def run(self) -> list[TrainingStats]:
         """Train; return the figures of every epoch that was begun."""
         if not self.moves:
             self.moves = {name: aligned_zeros(*matrix.shape) for name, matrix in self.weights.items()}
@@ -130,7 +130,7 @@ class Rounds:
         while self.done < total and going:
             figures = self._round()
             if self.done % self.sync == 0:
-                self.epoch_figures.append(Figures())
+                self.epoch_figures.append(TrainingStats())
             self.epoch_figures[-1] += figures
             self.done += 1
             going = self.after(self.done)
@@ -149,7 +149,7 @@ class Rounds:
         for name, array in self.kept.items():
             array[...] = arrays[name]
         self.done = saved["round"]
-        self.epoch_figures = [Figures(*values) for values in saved["figures"]]
+        self.epoch_figures = [TrainingStats(*values) for values in saved["figures"]]
         self.state.update(saved["more"])
         self.caution = saved["caution"]
         self.least = np.inf if saved["least"] is None else saved["least"]
@@ -182,7 +182,7 @@ class Rounds:
             moves[f"moves of {name}"] = matrix
         self.checkpoints.save(self.command, self._identity(), state, {**self.weights, **moves, **self.kept})
 
-    def _round(self) -> Figures:
+    def _round(self) -> TrainingStats:
         leader, number = self._leader, self.done
         leader.offer(number)
         found = self._steps(range(len(self.shards)))
@@ -197,7 +197,7 @@ class Rounds:
                 f"a worker does not find the weights in {self.engine.folder}",
                 hint="give a --tmp-dir that all workers see",
             )
-        figures = sum((each for each, _ in made), Figures())
+        figures = sum((each for each, _ in made), TrainingStats())
         self._watch(figures)
         rate = self.rate((number + 0.5) / (self.epochs * self.sync))
         factor = self.caution * CURVATURE * rate / self.sync
@@ -209,7 +209,7 @@ class Rounds:
             )  # fmt: skip
         return figures
 
-    def _steps(self, slots: Sequence[int]) -> list[tuple[Figures, Counts] | None]:
+    def _steps(self, slots: Sequence[int]) -> list[tuple[TrainingStats, Counts] | None]:
         """Have the shards in these places of the list trained."""
         shards = [self.shards[slot] for slot in slots]
         plan = self._leader.plan
@@ -219,7 +219,7 @@ class Rounds:
         names = [f"shard {shard + 1}/{self.of}" for shard in shards]
         return self.engine.run(Tasks(_step, steps, names, "training"), self._report)
 
-    def _watch(self, figures: Figures) -> None:
+    def _watch(self, figures: TrainingStats) -> None:
         """Become more careful when the loss rises: the changes overshoot."""
         if figures.predictions:
             if figures.mean > ALARM * self.least and self.caution < STRICTEST:
@@ -233,7 +233,7 @@ class Rounds:
         if self.checkpoints.stop.requested:
             self._save()
         part = (self.done + report.done / (report.total or 1)) / (self.epochs * self.sync)
-        recent = self.epoch_figures[-1] if self.epoch_figures else Figures()
+        recent = self.epoch_figures[-1] if self.epoch_figures else TrainingStats()
         self.progress(
             Report(
                 "training", part * self.words, self.words, "words", recent.mean if recent.predictions else None,
@@ -270,7 +270,9 @@ def put_together(
         pass
 
 
-def _step(item: tuple[Trainer, Plan, int, int, int], progress: Progress) -> tuple[Figures, Counts] | None:
+def _step(
+    item: tuple[Trainer, Plan, int, int, int], progress: Progress
+) -> tuple[TrainingStats, Counts] | None:
     """Train one round of one shard; None if this worker has not the weights."""
     trainer, plan, shard, slot, number = item
     with plan.replica() as replica:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from mlkit.arrays import aligned_zeros
 from mlkit.checkpoint import Checkpoints
 from mlkit.cluster import Tasks
-from mlkit.cluster.data_parallel import Crew, Figures, Rounds
+from mlkit.cluster.data_parallel import DataParallelTrainer, TrainingStats, WorkerGroup
 from mlkit.cluster.parameter_exchange import Rows as ChangedRows
 from mlkit.cluster.parameter_exchange import Weights, put, whole
 from mlkit.errors import DataError, MlkitError
@@ -59,7 +59,7 @@ PIECE = 1 << 20  # ids at a time
 
 
 def train_on(
-    crew: Crew,
+    crew: WorkerGroup,
     path: str,
     settings: Settings,
     job: Job,
@@ -103,7 +103,7 @@ def train_on(
             corpus, settings, rows, weights["input"].ravel(), weights["output"].ravel(), score, patience
         )
         known = _ShardTrainer(settings, crew.sync, crew.threads, _Folder(crew.engine.folder))
-        rounds = Rounds(
+        rounds = DataParallelTrainer(
             crew.engine, known, [shard for shard, count in enumerate(tokens) if count], len(tokens),
             settings.epoch, crew.sync, weights, updates(corpus, settings, rows, len(tokens)),
             lambda part: settings.lr * (1 - part), checkpoints, COMMAND, identity(settings, corpus),
@@ -120,7 +120,7 @@ def train_on(
     return Result(model, losses, best.state["scores"], best.state["best_epoch"])
 
 
-def _after_epoch(rounds: Rounds, best: Best) -> Callable[[int], bool]:
+def _after_epoch(rounds: DataParallelTrainer, best: Best) -> Callable[[int], bool]:
     def after(done: int) -> bool:
         epoch, place = divmod(done, rounds.sync)
         return place > 0 or best.after_epoch(epoch - 1, rounds.epoch_figures[-1].mean)
@@ -155,7 +155,7 @@ class _Folder:
 # The text
 
 
-def _read(crew: Crew, path: str, settings: Settings, progress: Progress) -> tuple[Corpus, list[int]]:
+def _read(crew: WorkerGroup, path: str, settings: Settings, progress: Progress) -> tuple[Corpus, list[int]]:
     """Number the tokens of all shards; return the vocabulary, and how many ids each shard's file has."""
     engine, count = crew.engine, crew.engine.workers
     folder, names = _Folder(engine.folder), [f"shard {shard + 1}/{count}" for shard in range(count)]
@@ -230,7 +230,7 @@ def _renumber(item: tuple[_Folder, int, int, bool], progress: Progress) -> int:
 
 
 def _survey_shards(
-    crew: Crew, settings: Settings, tokens: Sequence[int], progress: Progress
+    crew: WorkerGroup, settings: Settings, tokens: Sequence[int], progress: Progress
 ) -> Callable[[NDArray[np.int64], NDArray[np.uint8]], NDArray[np.int64]]:
     """Return the survey of the whole text: that of all shards."""
 
@@ -260,7 +260,7 @@ def _survey(item: tuple[_Folder, int, Settings], progress: Progress) -> list[int
     return [int(number) for number in most]
 
 
-def _publish(crew: Crew, corpus: Corpus, rows: Rows) -> None:
+def _publish(crew: WorkerGroup, corpus: Corpus, rows: Rows) -> None:
     """Write what all workers read."""
     folder = _Folder(crew.engine.folder)
     longest = np.array([rows.longest_line, rows.most_labels], np.int64)
@@ -327,7 +327,7 @@ class _ShardTrainer:
     threads: int | None
     folder: _Folder
 
-    def train(self, shard: int, number: int, weights: Weights, progress: Progress) -> Figures:
+    def train(self, shard: int, number: int, weights: Weights, progress: Progress) -> TrainingStats:
         began = time.process_time()
         trainer = self._trainer(shard)
         trainer.matrix, trainer.output = weights["input"].reshape(-1), weights["output"].reshape(-1)
@@ -343,7 +343,7 @@ class _ShardTrainer:
         for done, (found, examples) in enumerate(work, 1):
             loss, predictions = loss + found, predictions + examples
             progress(Report("training", done, last - first))
-        return Figures(loss, predictions, 0, time.process_time() - began)
+        return TrainingStats(loss, predictions, 0, time.process_time() - began)
 
     def touched(self, shard: int, number: int) -> dict[str, ChangedRows]:
         """Return the input rows of a text's words and of their n-grams."""

@@ -56,7 +56,7 @@ class PReLU(Layer):
     """Leaky with one slope for the layer that is learnt (He et al. 2015), 0.25 at the start."""
 
     def declare(self, size: int) -> int:
-        self.slot("slope", (1,), lambda rng, shape: np.full(shape, 0.25), decays=False)
+        self.parameter("slope", (1,), lambda rng, shape: np.full(shape, 0.25), decays=False)
         return size
 
     def forward(self, x: Array, train: bool, random: Random) -> Array:

@@ -15,7 +15,7 @@ Initialiser = Callable[[np.random.Generator, tuple[int, ...]], NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class Slot:
+class Parameter:
     """An array that a layer wants: learnt (a parameter) or only kept (running statistics).
 
     `decays` says whether weight decay and L1 apply: to weights, not to biases, slopes and scales.
@@ -32,7 +32,7 @@ class Layer:
     """A function of rows [n, size] with a backward pass.
 
     `backward` takes the loss's derivative by the output, ADDS those by the parameters to `gradients` and returns that
-    by the input (whatever it likes when not `wanted`). The network clears the gradients before each step. A `frozen`
+    by the input (undefined unless `wanted`). The network clears the gradients before each step. A `frozen`
     layer keeps its arrays, running statistics too.
     """
 
@@ -40,7 +40,7 @@ class Layer:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.slots: list[Slot] = []
+        self.parameters: list[Parameter] = []
         self.values: dict[str, Array] = {}
         self.gradients: dict[str, Array] = {}
 
@@ -48,9 +48,9 @@ class Layer:
         """Say which arrays are needed for inputs of `size` columns; return the number of output columns."""
         return size
 
-    def slot(self, name: str, shape: tuple[int, ...], initialise: Initialiser, **flags: bool) -> None:
+    def parameter(self, name: str, shape: tuple[int, ...], initialise: Initialiser, **flags: bool) -> None:
         """Ask for an array; `values[name]` and `gradients[name]` are there once the network is built."""
-        self.slots.append(Slot(name, shape, initialise, **flags))
+        self.parameters.append(Parameter(name, shape, initialise, **flags))
 
     def inner(self) -> list[Layer]:
         """Return the layers inside, for blocks."""

@@ -13,7 +13,7 @@ import numpy as np
 from mlkit.errors import DataError, unknown
 from mlkit.formats.streams import Errors, PathLike, display_name, open_input, read_lines
 from mlkit.formats.table_files import Table
-from mlkit.nets.layers import Entrance, Rows
+from mlkit.nets.layers import InputLayer, Rows
 from mlkit.tables.target import mean_and_spread
 
 LABEL = "__label__"
@@ -49,7 +49,7 @@ class Feature:
 
 @dataclass(frozen=True)
 class Encoder:
-    """All columns; `encode` makes the rows that the entrance takes."""
+    """All columns; `encode` makes the rows that the input_layer takes."""
 
     features: tuple[Feature, ...]
 
@@ -63,11 +63,11 @@ class Encoder:
         """Return the number of columns of numbers."""
         return sum(feature.width for feature in self.features)
 
-    def entrance(self) -> Entrance:
-        """Return the entrance layer of a network for these columns."""
+    def input_layer(self) -> InputLayer:
+        """Return the input_layer layer of a network for these columns."""
         tables = [(len(f.categories) + 1, f.dim) for f in self.features if f.kind == "embedding"]
         words = [(len(f.categories), f.dim) for f in self.features if f.kind == "text"]
-        return Entrance(self.width, tables, words[0] if words else None)
+        return InputLayer(self.width, tables, words[0] if words else None)
 
     def encode(self, table: Table, dtype: Any = np.float32) -> Rows:
         """Return the rows of a table. Raises `DataError` naming columns that are not there."""
@@ -117,7 +117,7 @@ def fit_encoder(
     1.6 * categories ** 0.56 up to 50 (fastai's rule), for words 50.
     """
     if how not in HOW:
-        raise unknown(f"--categories {how!r} is no way to enter", how, HOW)
+        raise unknown(f"--categories {how!r} is no way for categories to enter", how, HOW)
     table.require([*categorical, *([text] if text else [])])
     features = []
     for name in names:

@@ -1,4 +1,4 @@
-"""Layers with weights or state: dense, normalisations, dropout, residual blocks, and the network's entrance."""
+"""Layers with weights or state: dense, normalisations, dropout, residual blocks, and the network's input_layer."""
 
 # mypy: disable-error-code="no-any-return"
 # (numpy types products of arrays of any type as Any)
@@ -33,9 +33,9 @@ class Dense(Layer):
     def declare(self, size: int) -> int:
         self.width = size
         if self.tied is None:
-            self.slot("weight", (size, self.size), self.initialise)
+            self.parameter("weight", (size, self.size), self.initialise)
         if self.bias:
-            self.slot("bias", (self.size,), initialisers.bias_of(size), decays=False)
+            self.parameter("bias", (self.size,), initialisers.bias_of(size), decays=False)
         return self.size
 
     def tie(self, other: Dense) -> None:
@@ -89,10 +89,10 @@ class BatchNorm(Layer):
         self.momentum, self.epsilon = momentum, epsilon
 
     def declare(self, size: int) -> int:
-        self.slot("scale", (size,), initialisers.ones, decays=False)
-        self.slot("shift", (size,), initialisers.zeros, decays=False)
-        self.slot("mean", (size,), initialisers.zeros, learnt=False)
-        self.slot("variance", (size,), initialisers.ones, learnt=False)
+        self.parameter("scale", (size,), initialisers.ones, decays=False)
+        self.parameter("shift", (size,), initialisers.zeros, decays=False)
+        self.parameter("mean", (size,), initialisers.zeros, learnt=False)
+        self.parameter("variance", (size,), initialisers.ones, learnt=False)
         return size
 
     def forward(self, x: Array, train: bool, random: Random) -> Array:
@@ -134,8 +134,8 @@ class LayerNorm(Layer):
         self.epsilon = epsilon
 
     def declare(self, size: int) -> int:
-        self.slot("scale", (size,), initialisers.ones, decays=False)
-        self.slot("shift", (size,), initialisers.zeros, decays=False)
+        self.parameter("scale", (size,), initialisers.ones, decays=False)
+        self.parameter("shift", (size,), initialisers.zeros, decays=False)
         return size
 
     def forward(self, x: Array, train: bool, random: Random) -> Array:
@@ -231,7 +231,7 @@ class Rows:
         return Rows(numbers, codes, self.words[places], starts)
 
 
-class Entrance(Layer):
+class InputLayer(Layer):
     """Numbers as they are, then the vector of every embedded category, then the mean vector of the words."""
 
     def __init__(
@@ -242,17 +242,17 @@ class Entrance(Layer):
 
     def declare(self, size: int = 0) -> int:
         for place, shape in enumerate(self.tables):
-            self.slot(f"embedding{place + 1}", shape, initialisers.embedding)
+            self.parameter(f"embedding{place + 1}", shape, initialisers.embedding)
         if self.words is not None:
-            self.slot("words", self.words, initialisers.embedding)
+            self.parameter("words", self.words, initialisers.embedding)
         return self.numbers + sum(dim for _, dim in self.tables) + (self.words[1] if self.words else 0)
 
     @property
     def learns(self) -> bool:
         """Say whether there is anything to learn here."""
-        return bool(self.slots)
+        return bool(self.parameters)
 
-    def enter(self, rows: Rows) -> Array:
+    def embed(self, rows: Rows) -> Array:
         """Return the rows as one matrix."""
         self.rows = rows
         if not self.learns:
@@ -267,7 +267,7 @@ class Entrance(Layer):
             parts.append(means)
         return np.concatenate(parts, axis=1)
 
-    def leave(self, d: Array) -> None:
+    def embed_backward(self, d: Array) -> None:
         """Add the derivatives of the embeddings."""
         start = self.numbers
         for place, (_, dim) in enumerate(self.tables):

@@ -70,9 +70,9 @@ class Trainer:
         if len(data) % self.batch == 1 and self.per_epoch > 1:
             self.per_epoch -= 1  # a last batch of one row joins the one before
         self.optimiser = Optimiser(settings.rule, len(network.theta), network.dtype)
-        self.spans = network.spans(settings.rates, settings.freeze)
+        self.groups = network.groups(settings.rates, settings.freeze)
         if not self.optimiser.l2 and not settings.rule.l1:
-            self.spans = joined(self.spans)
+            self.groups = joined(self.groups)
         self.steps = 0
         self.rate = 0.0  # of the last step
         self.drops = self.waiting = 0
@@ -98,7 +98,7 @@ class Trainer:
 
         value = self._gradient(rows, random)
         if math.isfinite(value):
-            self.optimiser.step(self.network.theta, self.network.gradient, rate, self.spans)
+            self.optimiser.step(self.network.theta, self.network.gradient, rate, self.groups)
         self.steps += 1
         return value
 
@@ -113,28 +113,28 @@ class Trainer:
         network = self.network
         network.gradient.fill(0)
         targets, weights = take(self.data.targets, rows), take(self.data.weights, rows)
-        x = network.entrance.enter(self.data.rows.take(rows))
+        x = network.input_layer.embed(self.data.rows.take(rows))
         if not self.settings.mixup:
             value, slope = self.loss(network.forward(x, True, random), targets, weights)
             self._back(slope)
             return value
-        # mixup (Zhang et al. 2018) behind the entrance, so that embedded categories mix too
+        # mixup (Zhang et al. 2018) behind the input_layer, so that embedded categories mix too
         share = float(random().beta(self.settings.mixup, self.settings.mixup))
         partner = random().permutation(len(rows))
         outputs = network.forward((share * x + (1 - share) * x[partner]).astype(x.dtype), True, random)
         first, slope = self.loss(outputs, targets, weights)
         second, other = self.loss(outputs, take(targets, partner), take(weights, partner))
         d = network.backward((share * slope + (1 - share) * other).astype(x.dtype))
-        if network.entrance.learns:
+        if network.input_layer.learns:
             mixed = share * d
             np.add.at(mixed, partner, (1 - share) * d)
-            network.entrance.leave(mixed.astype(x.dtype))
+            network.input_layer.embed_backward(mixed.astype(x.dtype))
         return share * first + (1 - share) * second
 
     def _back(self, slope: Array) -> None:
         d = self.network.backward(slope)
-        if self.network.entrance.learns:
-            self.network.entrance.leave(d)
+        if self.network.input_layer.learns:
+            self.network.input_layer.embed_backward(d)
 
     def sweep(self, rates: Iterable[float]) -> Iterator[tuple[float, float]]:
         """Yield (rate, loss) of one step per rate: a range test."""
@@ -215,7 +215,7 @@ class Trainer:
         if watched <= min(seen):
             history.best_epoch, self.waiting = epoch + 1, 0
             if settings.early_stop:
-                self.best = (self.network.theta.copy(), self.network.kept.copy())
+                self.best = (self.network.theta.copy(), self.network.buffers.copy())
         else:
             self.waiting += 1
             if settings.schedule.kind == "plateau" and self.waiting % (settings.schedule.every + 1) == 0:
@@ -225,8 +225,8 @@ class Trainer:
         )
         if settings.average and epoch >= settings.epochs - settings.average:
             if self.sums is None:
-                self.sums = (np.zeros(len(self.network.theta)), np.zeros(len(self.network.kept)))
-            for into, part in zip(self.sums, (self.network.theta, self.network.kept), strict=True):
+                self.sums = (np.zeros(len(self.network.theta)), np.zeros(len(self.network.buffers)))
+            for into, part in zip(self.sums, (self.network.theta, self.network.buffers), strict=True):
                 into += part
             self.averaged += 1
 
@@ -239,9 +239,9 @@ class Trainer:
         network = self.network
         self._require_numbers()
         if self.sums is not None and self.averaged:
-            network.theta[:], network.kept[:] = (part / self.averaged for part in self.sums)
+            network.theta[:], network.buffers[:] = (part / self.averaged for part in self.sums)
         elif self.best is not None:
-            network.theta[:], network.kept[:] = self.best
+            network.theta[:], network.buffers[:] = self.best
 
     # checkpoints
 
@@ -255,7 +255,7 @@ class Trainer:
             "valid_losses": [x.hex() for x in history.valid_losses], "best_epoch": history.best_epoch,
             "stopped_early": history.stopped_early,
         }  # fmt: skip
-        arrays: dict[str, Array] = {"theta": self.network.theta, "kept": self.network.kept}
+        arrays: dict[str, Array] = {"theta": self.network.theta, "kept": self.network.buffers}
         arrays |= {f"moment{n}": moment for n, moment in enumerate(self.optimiser.moments)}
         if self.best is not None:
             arrays |= {"best_theta": self.best[0], "best_kept": self.best[1]}
@@ -293,7 +293,7 @@ class Trainer:
         ):
             raise ModelError("damaged checkpoint (epochs)")
         self.history = History(losses, valid_losses, rates, state["best_epoch"], state["stopped_early"])
-        self.network.theta[:], self.network.kept[:] = arrays["theta"], arrays["kept"]
+        self.network.theta[:], self.network.buffers[:] = arrays["theta"], arrays["kept"]
         for n, moment in enumerate(self.optimiser.moments):
             moment[:] = arrays[f"moment{n}"]
         if "best_theta" in arrays and "best_kept" in arrays:

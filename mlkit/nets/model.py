@@ -88,7 +88,7 @@ def make_network(
     """Return the network of these layers, followed by a dense layer called ``output``."""
     layers = build_layers(description, init, {})
     layers += build_layers([{"dense": {"name": "output", "size": outputs}}], init, {})
-    return Network(encoder.entrance(), layers, outputs, np.float64 if dtype == "float64" else np.float32)
+    return Network(encoder.input_layer(), layers, outputs, np.float64 if dtype == "float64" else np.float32)
 
 
 def load_net(path: PathLike) -> NetModel:

@@ -12,10 +12,10 @@ import numpy as np
 
 from mlkit.errors import UsageError, unknown
 from mlkit.nets.activations import ACTIVATIONS
-from mlkit.nets.base import Array, Layer, Random, Slot
+from mlkit.nets.base import Array, Layer, Parameter, Random
 from mlkit.nets.initialisers import initialiser
-from mlkit.nets.layers import BatchNorm, Dense, Dropout, Entrance, LayerNorm, Residual, Rows
-from mlkit.nets.optimisers import Span
+from mlkit.nets.layers import BatchNorm, Dense, Dropout, InputLayer, LayerNorm, Residual, Rows
+from mlkit.nets.optimisers import ParameterGroup
 
 Description = Sequence[Any]  # such as [100, "relu", {"dropout": 0.2}]
 KINDS: dict[str, Any] = {
@@ -102,13 +102,13 @@ def _entry(entry: Any) -> tuple[str, dict[str, Any]]:
 
 
 class Network:
-    """Layers from the entrance to the outputs; `theta` holds all parameters, `kept` the running statistics."""
+    """Layers from the input_layer to the outputs; `theta` holds all parameters, `buffers` the running statistics."""
 
     def __init__(
-        self, entrance: Entrance, layers: Sequence[Layer], outputs: int, dtype: Any = np.float32
+        self, input_layer: InputLayer, layers: Sequence[Layer], outputs: int, dtype: Any = np.float32
     ) -> None:
-        self.entrance, self.layers, self.outputs, self.dtype = entrance, list(layers), outputs, dtype
-        size = entrance.declare()
+        self.input_layer, self.layers, self.outputs, self.dtype = input_layer, list(layers), outputs, dtype
+        size = input_layer.declare()
         if size == 0:
             raise UsageError("the network has no input")
         for layer in self.layers:
@@ -120,19 +120,19 @@ class Network:
 
     def __iter__(self) -> Iterator[Layer]:
         """Walk over all layers, those inside blocks too."""
-        waiting: list[Layer] = [self.entrance, *self.layers]
+        waiting: list[Layer] = [self.input_layer, *self.layers]
         while waiting:
             layer = waiting.pop(0)
             yield layer
             waiting = layer.inner() + waiting
 
-    def _slots(self, learnt: bool) -> Iterator[tuple[Layer, Slot, int, int]]:
+    def _parameters(self, learnt: bool) -> Iterator[tuple[Layer, Parameter, int, int]]:
         start = 0
         for layer in self:
-            for slot in layer.slots:
-                if slot.learnt == learnt:
-                    stop = start + int(np.prod(slot.shape))
-                    yield layer, slot, start, stop
+            for parameter in layer.parameters:
+                if parameter.learnt == learnt:
+                    stop = start + int(np.prod(parameter.shape))
+                    yield layer, parameter, start, stop
                     start = stop
 
     def _allocate(self) -> None:
@@ -140,15 +140,15 @@ class Network:
         for name in names:
             if names.count(name) > 1:
                 raise UsageError(f"two layers are called {name!r}")
-        ends = [max((stop for *_, stop in self._slots(learnt)), default=0) for learnt in (True, False)]
+        ends = [max((stop for *_, stop in self._parameters(learnt)), default=0) for learnt in (True, False)]
         self.theta = np.zeros(ends[0], self.dtype)
         self.gradient = np.zeros(ends[0], self.dtype)
-        self.kept = np.zeros(ends[1], self.dtype)
-        for learnt, home in ((True, self.theta), (False, self.kept)):
-            for layer, slot, start, stop in self._slots(learnt):
-                layer.values[slot.name] = home[start:stop].reshape(slot.shape)
+        self.buffers = np.zeros(ends[1], self.dtype)
+        for learnt, home in ((True, self.theta), (False, self.buffers)):
+            for layer, parameter, start, stop in self._parameters(learnt):
+                layer.values[parameter.name] = home[start:stop].reshape(parameter.shape)
                 if learnt:
-                    layer.gradients[slot.name] = self.gradient[start:stop].reshape(slot.shape)
+                    layer.gradients[parameter.name] = self.gradient[start:stop].reshape(parameter.shape)
 
     def _tie(self) -> None:
         by_name = {layer.name: layer for layer in self}
@@ -162,12 +162,12 @@ class Network:
     def initialise(self, seed: int) -> None:
         """Draw the parameters; every array has its own generator, so that changing one layer leaves the others."""
         for learnt in (True, False):
-            for number, (layer, slot, _, _) in enumerate(self._slots(learnt)):
+            for number, (layer, parameter, _, _) in enumerate(self._parameters(learnt)):
                 rng = np.random.default_rng((seed, 3, number))
-                layer.values[slot.name][...] = slot.initialise(rng, slot.shape)
+                layer.values[parameter.name][...] = parameter.initialise(rng, parameter.shape)
 
     def forward(self, x: Array, train: bool = False, random: Random | None = None) -> Array:
-        """Return the outputs of rows that came through the entrance."""
+        """Return the outputs of rows that came through the input_layer."""
         chance = random or (lambda: np.random.default_rng(0))
         for layer in self.layers:
             x = layer.forward(x, train, chance)
@@ -175,7 +175,7 @@ class Network:
 
     def backward(self, d: Array) -> Array:
         """Fill `gradient` from the loss's derivative by the outputs; return that by the input of the first layer."""
-        wanted = self.entrance.learns
+        wanted = self.input_layer.learns
         for place in range(len(self.layers) - 1, -1, -1):
             d = self.layers[place].backward(d, wanted or place > 0)
         return d
@@ -183,44 +183,44 @@ class Network:
     def outputs_of(self, rows: Rows, block: int = 4096) -> Array:
         """Return the outputs of rows in prediction, a block at a time."""
         parts = [
-            self.forward(self.entrance.enter(rows.take(np.arange(start, min(start + block, len(rows))))))
+            self.forward(self.input_layer.embed(rows.take(np.arange(start, min(start + block, len(rows))))))
             for start in range(0, len(rows), block)
         ]
         return np.concatenate(parts) if parts else np.zeros((0, self.outputs), self.dtype)
 
-    def spans(self, rates: Mapping[str, float], frozen: Sequence[str]) -> list[Span]:
+    def groups(self, rates: Mapping[str, float], frozen: Sequence[str]) -> list[ParameterGroup]:
         """Freeze layers and return what is learnt at which rate.
 
         `rates` and `frozen` name layers, or patterns such as ``dense*``; the pattern ``*`` means every layer but the
         output. Neighbours with equal treatment are joined.
         """
-        known = [layer.name for layer in self if any(slot.learnt for slot in layer.slots)]
+        known = [layer.name for layer in self if any(parameter.learnt for parameter in layer.parameters)]
         for pattern in (*rates, *frozen):
             if not any(_matches(name, pattern) for name in known):
                 raise unknown(f"no layer that learns is called {pattern!r}", pattern, known)
         for layer in self:
             layer.frozen = any(_matches(layer.name, pattern) for pattern in frozen)
-        spans: list[Span] = []
-        for layer, slot, start, stop in self._slots(True):
+        groups: list[ParameterGroup] = []
+        for layer, parameter, start, stop in self._parameters(True):
             if layer.frozen:
                 continue
             found = [factor for pattern, factor in rates.items() if _matches(layer.name, pattern)]
             factor = found[-1] if found else 1.0
-            last = spans[-1] if spans else None
-            if last and (last.stop, last.factor, last.decays) == (start, factor, slot.decays):
-                spans[-1] = Span(last.start, stop, factor, slot.decays)
+            last = groups[-1] if groups else None
+            if last and (last.stop, last.factor, last.decays) == (start, factor, parameter.decays):
+                groups[-1] = ParameterGroup(last.start, stop, factor, parameter.decays)
             else:
-                spans.append(Span(start, stop, factor, slot.decays))
-        if not spans:
+                groups.append(ParameterGroup(start, stop, factor, parameter.decays))
+        if not groups:
             raise UsageError("every layer is frozen: there is nothing to learn")
-        return spans
+        return groups
 
     def named(self) -> dict[str, Array]:
         """Return every array under ``layer.name``: what a model file holds."""
         return {
-            f"{layer.name}.{slot.name}": layer.values[slot.name]
+            f"{layer.name}.{parameter.name}": layer.values[parameter.name]
             for learnt in (True, False)
-            for layer, slot, _, _ in self._slots(learnt)
+            for layer, parameter, _, _ in self._parameters(learnt)
         }
 
     def adopt(self, arrays: Mapping[str, Array]) -> list[str]:

@@ -22,7 +22,7 @@ STATES = {"gd": 0, "sgd": 0, "momentum": 1, "nesterov": 1, "adagrad": 1, "rmspro
 
 
 @dataclass(frozen=True)
-class Span:
+class ParameterGroup:
     """A part of the vector with its own rate (a factor of the schedule's) and whether weight decay applies."""
 
     start: int
@@ -32,7 +32,7 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Rule:
+class OptimiserSettings:
     """An optimiser and its constants.
 
     l2 adds l2 * w to the gradient (adamw: shrinks w by rate * l2 instead), l1 adds l1 * sign(w); `clip` bounds
@@ -61,7 +61,7 @@ class Rule:
 class Optimiser:
     """The state of one training: moments as long as the parameters, and the number of steps."""
 
-    def __init__(self, rule: Rule, size: int, dtype: type = np.float32) -> None:
+    def __init__(self, rule: OptimiserSettings, size: int, dtype: type = np.float32) -> None:
         self.rule = rule
         self.moments: list[Array] = [np.zeros(size, dtype) for _ in range(STATES[rule.name])]
         self.steps = 0
@@ -69,16 +69,16 @@ class Optimiser:
         self.epsilon = {"adagrad": 1e-10}.get(rule.name, 1e-8) if rule.epsilon is None else rule.epsilon
         self.l2 = (0.01 if rule.name == "adamw" else 0.0) if rule.l2 is None else rule.l2
 
-    def step(self, theta: Array, gradient: Array, rate: float, spans: Sequence[Span]) -> None:
-        """Change `theta` in place; `gradient` is used up. Vectors outside of `spans` stay as they are."""
+    def step(self, theta: Array, gradient: Array, rate: float, groups: Sequence[ParameterGroup]) -> None:
+        """Change `theta` in place; `gradient` is used up. Vectors outside of `groups` stay as they are."""
         self.steps += 1
         if self.rule.clip:
-            clip(gradient, self.rule.clip, spans)
-        for span in spans:
-            own = rate * span.factor
-            for start in range(span.start, span.stop, BLOCK):
-                part = slice(start, min(start + BLOCK, span.stop))
-                self._update(theta[part], gradient[part], own, part, span.decays)
+            clip(gradient, self.rule.clip, groups)
+        for group in groups:
+            own = rate * group.factor
+            for start in range(group.start, group.stop, BLOCK):
+                part = slice(start, min(start + BLOCK, group.stop))
+                self._update(theta[part], gradient[part], own, part, group.decays)
 
     def _update(self, w: Array, g: Array, rate: float, part: slice, decays: bool) -> None:
         rule, name = self.rule, self.rule.name
@@ -140,20 +140,20 @@ class Optimiser:
         w -= b
 
 
-def joined(spans: Sequence[Span]) -> list[Span]:
-    """Return neighbours of the same rate as one span: where nothing decays, fewer and longer steps."""
-    found: list[Span] = []
-    for span in spans:
-        if found and (found[-1].stop, found[-1].factor) == (span.start, span.factor):
-            found[-1] = Span(found[-1].start, span.stop, span.factor, False)
+def joined(groups: Sequence[ParameterGroup]) -> list[ParameterGroup]:
+    """Return neighbours of the same rate as one group: where nothing decays, fewer and longer steps."""
+    found: list[ParameterGroup] = []
+    for group in groups:
+        if found and (found[-1].stop, found[-1].factor) == (group.start, group.factor):
+            found[-1] = ParameterGroup(found[-1].start, group.stop, group.factor, False)
         else:
-            found.append(Span(span.start, span.stop, span.factor, False))
+            found.append(ParameterGroup(group.start, group.stop, group.factor, False))
     return found
 
 
-def clip(gradient: Array, bound: float, spans: Sequence[Span]) -> float:
+def clip(gradient: Array, bound: float, groups: Sequence[ParameterGroup]) -> float:
     """Scale the gradient so that its norm over all learnt parameters is at most `bound`; return the norm before."""
-    square = sum(float(np.vdot(gradient[s.start : s.stop], gradient[s.start : s.stop])) for s in spans)
+    square = sum(float(np.vdot(gradient[s.start : s.stop], gradient[s.start : s.stop])) for s in groups)
     norm = float(square**0.5)
     if norm > bound:
         gradient *= bound / (norm + 1e-6)

@@ -9,7 +9,7 @@ from typing import Any
 
 from mlkit.errors import UsageError, unknown
 from mlkit.nets.losses import CLASSIFICATION, REGRESSION
-from mlkit.nets.optimisers import DEFAULT_RATES, Rule
+from mlkit.nets.optimisers import DEFAULT_RATES, OptimiserSettings
 from mlkit.nets.schedules import Schedule
 
 LAYERS = (100, "relu")
@@ -30,7 +30,7 @@ class NetSettings:
     loss: str | None = None
     huber_delta: float = 1.0
     label_smoothing: float = 0.0
-    rule: Rule = field(default_factory=Rule)
+    rule: OptimiserSettings = field(default_factory=OptimiserSettings)
     lr: float | None = None
     schedule: Schedule = field(default_factory=Schedule)
     batch: int = 200

@@ -241,7 +241,7 @@ def average_models(models: list[NetModel]) -> NetModel:
         ):
             raise DataError("models of other columns, classes or layers cannot be averaged")
     network: Network = first.network
-    for name in ("theta", "kept"):
+    for name in ("theta", "buffers"):
         mean = np.mean([getattr(model.network, name).astype(np.float64) for model in models], axis=0)
         getattr(network, name)[:] = mean
     return first

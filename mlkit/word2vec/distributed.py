@@ -11,7 +11,7 @@ import numpy as np
 
 from mlkit.checkpoint import Checkpoints
 from mlkit.cluster import Engine, Tasks, counted_parts
-from mlkit.cluster.data_parallel import Crew, Figures, Floats, Rounds
+from mlkit.cluster.data_parallel import DataParallelTrainer, Floats, TrainingStats, WorkerGroup
 from mlkit.cluster.parameter_exchange import Rows, Weights, put
 from mlkit.corpus.prepare import EncodedCorpus, Vocabulary, encode_corpus, merge_vocabularies
 from mlkit.corpus.shards import VocabularyShards
@@ -43,7 +43,7 @@ from mlkit.word2vec.train import (
 
 
 def train_texts_on(
-    crew: Crew,
+    crew: WorkerGroup,
     texts: Texts,
     settings: Settings,
     *,
@@ -90,7 +90,7 @@ def train_texts_on(
     put(crew.engine.file("places.npy"), np.zeros(0) if places is None else places)
     nothing = reading_of(np.zeros(0, np.int32), settings)
     looks = _Looks(_Run(nothing, settings, tables, state, 1, held_out, checkpoints, {}, silent), weights)
-    rounds = Rounds(
+    rounds = DataParallelTrainer(
         crew.engine, _ShardTrainer(settings, crew.sync, crew.threads, crew.engine.folder),
         [shard for shard, count in enumerate(tokens) if count], len(tokens), settings.epochs, crew.sync, weights,
         updates(vocabulary, tables, settings, len(tokens)), lambda part: _rate(settings, part), checkpoints,
@@ -102,7 +102,7 @@ def train_texts_on(
     figures = rounds.run()
     vectors, outputs = (matrix[:, : settings.dim] for matrix in (looks.best or weights).values())
     _require_finite(np.isfinite(vectors.sum(axis=1, dtype=np.float64)).all())
-    total = sum(figures, Figures())
+    total = sum(figures, TrainingStats())
     record = WordVectors(
         vectors, outputs, [each.mean for each in figures if each.predictions],
         [(epoch, loss) for epoch, loss in looks.state["valid"]], total.words, time.perf_counter() - began,
@@ -111,7 +111,7 @@ def train_texts_on(
     return trained_words(record, vocabulary, existing, settings)
 
 
-def _vocabulary(crew: Crew, texts: Texts, progress: Progress) -> Vocabulary:
+def _vocabulary(crew: WorkerGroup, texts: Texts, progress: Progress) -> Vocabulary:
     if texts.vocabulary is not None:
         return Vocabulary.load_known(texts.vocabulary)
     job = VocabularyShards(
@@ -125,7 +125,7 @@ def _ids(engine: Engine, shard: int) -> str:
     return engine.file(f"shard-{shard}.ids")
 
 
-def _encode(crew: Crew, texts: Texts, vocabulary: Vocabulary, progress: Progress) -> list[int]:
+def _encode(crew: WorkerGroup, texts: Texts, vocabulary: Vocabulary, progress: Progress) -> list[int]:
     """Write the word ids of every shard to its file; return how many words each has."""
     engine, count = crew.engine, crew.engine.workers
     words = engine.file("words")
@@ -157,7 +157,7 @@ def _encode_shard(item: tuple[_Encoding, tuple[int, int], str], progress: Progre
     ).tokens  # fmt: skip
 
 
-def _places(crew: Crew, words: int, progress: Progress) -> Floats:
+def _places(crew: WorkerGroup, words: int, progress: Progress) -> Floats:
     """Return the mean place of every word in the text of all shards."""
     count = crew.engine.workers
     sizes = [len(EncodedCorpus.open(_ids(crew.engine, shard)).ids) for shard in range(count)]
@@ -201,7 +201,7 @@ class _ShardTrainer:
     threads: int | None
     folder: str
 
-    def train(self, shard: int, number: int, weights: Weights, progress: Progress) -> Figures:
+    def train(self, shard: int, number: int, weights: Weights, progress: Progress) -> TrainingStats:
         own = self._own(shard)
         reading, tables = self._reading(shard), _tables(self.folder, self.settings)
         first, last = self._chunks(reading, number)
@@ -220,7 +220,7 @@ class _ShardTrainer:
         )  # fmt: skip
         run._run_chunks(last)
         loss, predictions, _ = state.totals[number // self.sync].tolist()
-        return Figures(loss, predictions, reading.words(first, last), time.process_time() - began)
+        return TrainingStats(loss, predictions, reading.words(first, last), time.process_time() - began)
 
     def touched(self, shard: int, number: int) -> dict[str, Rows]:
         """Return the input rows of the words in the text; which output rows are drawn is not known."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlkit.cluster.data_parallel import Crew
+from mlkit.cluster.data_parallel import WorkerGroup
 from mlkit.errors import DataError, Stopped, UsageError
 from mlkit.fasttext.distributed import train_on
 from mlkit.fasttext.evaluate import evaluate
@@ -51,7 +51,7 @@ def trained(
     workers: int, folder: Path, text: str, settings: Settings, sync: int = 4, **more: object
 ) -> Result:
     job = Job(**more)  # type: ignore[arg-type]
-    return train_on(Crew(Serial(workers, folder), sync=sync), text, settings, job)
+    return train_on(WorkerGroup(Serial(workers, folder), sync=sync), text, settings, job)
 
 
 def bytes_of(result: Result) -> bytes:
@@ -96,7 +96,7 @@ def test_order_of_arrival_and_repetition_do_not_matter(text: str, tmp_path: Path
     results = []
     for name, order in (("a", list), ("b", lambda n: n[::-1]), ("c", lambda n: [*n, *n[::-1]])):
         (tmp_path / name).mkdir()
-        crew = Crew(Serial(3, tmp_path / name, order), sync=4)
+        crew = WorkerGroup(Serial(3, tmp_path / name, order), sync=4)
         results += [bytes_of(train_on(crew, text, settings, Job())) for settings in (LABELS, WORDS)]
     assert results[:2] == results[2:4] == results[4:]
 
@@ -111,14 +111,14 @@ def test_labels_are_learnt(workers: int, text: str, tmp_path: Path) -> None:
 
 def test_stopped_and_resumed(text: str, tmp_path: Path) -> None:
     scores = {"score": lambda model: float(model.output[0, 0]), "patience": 2}
-    whole = train_on(Crew(Serial(2, tmp_path), sync=4), text, LABELS, Job(), **scores)  # type: ignore[arg-type]
+    whole = train_on(WorkerGroup(Serial(2, tmp_path), sync=4), text, LABELS, Job(), **scores)  # type: ignore[arg-type]
 
     def halt(report: Report) -> None:
         if report.stage == "training" and report.total and report.done / report.total > 0.6:
             os.kill(os.getpid(), signal.SIGTERM)
 
     state = str(tmp_path / "state")
-    crew = Crew(Serial(2, tmp_path), sync=4)
+    crew = WorkerGroup(Serial(2, tmp_path), sync=4)
     with pytest.raises(Stopped):
         train_on(crew, text, LABELS, Job(checkpoint=state, checkpoint_every=1e9, progress=halt), **scores)  # type: ignore[arg-type]
     resumed = train_on(crew, text, LABELS, Job(checkpoint=state, resume=True), **scores)  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ import pytest
 
 from mlkit.errors import UsageError
 from mlkit.nets.activations import ACTIVATIONS
-from mlkit.nets.layers import Entrance, Rows
+from mlkit.nets.layers import InputLayer, Rows
 from mlkit.nets.losses import Absolute, CrossEntropy, Distillation, Huber, OneLogit, Squared
 from mlkit.nets.network import Network, build_layers, parse_layers
 from tests.naive.nets import finite_differences, gelu, gelu_slope, mean_rows
@@ -28,11 +28,11 @@ LAYERS: dict[str, list[Any]] = {
 }
 
 
-def network(description: list[Any], outputs: int = 3, entrance: Entrance | None = None) -> Network:
+def network(description: list[Any], outputs: int = 3, input_layer: InputLayer | None = None) -> Network:
     layers = build_layers(
         [*description, {"dense": {"name": "output", "size": outputs}}], "glorot-uniform", {}
     )
-    net = Network(entrance or Entrance(4, [], None), layers, outputs, np.float64)
+    net = Network(input_layer or InputLayer(4, [], None), layers, outputs, np.float64)
     net.initialise(3)
     return net
 
@@ -55,7 +55,7 @@ def test_layers_against_finite_differences(name: str) -> None:
 
     net.gradient.fill(0)
     _, slope = loss(net.forward(x, True, random), targets)
-    # the entrance learns nothing: ask for the inputs' derivatives by hand
+    # the input_layer learns nothing: ask for the inputs' derivatives by hand
     d = slope
     for layer in reversed(net.layers):
         d = layer.backward(d)
@@ -68,8 +68,8 @@ def test_layers_against_finite_differences(name: str) -> None:
 
 
 def test_the_entrance_against_finite_differences() -> None:
-    entrance = Entrance(2, [(4, 3), (3, 2)], (5, 2))
-    net = network([5, "tanh"], entrance=entrance)
+    input_layer = InputLayer(2, [(4, 3), (3, 2)], (5, 2))
+    net = network([5, "tanh"], input_layer=input_layer)
     rng = np.random.default_rng(1)
     rows = Rows(
         rng.standard_normal((4, 2)), np.array([[0, 1], [3, 1], [3, 2], [1, 0]], np.int32),
@@ -78,16 +78,16 @@ def test_the_entrance_against_finite_differences() -> None:
     loss, targets = CrossEntropy(), np.array([0, 2, 1, 1])
 
     def value() -> float:
-        return loss(net.forward(entrance.enter(rows), True, random), targets)[0]
+        return loss(net.forward(input_layer.embed(rows), True, random), targets)[0]
 
     net.gradient.fill(0)
-    _, slope = loss(net.forward(entrance.enter(rows), True, random), targets)
-    entrance.leave(net.backward(slope))
+    _, slope = loss(net.forward(input_layer.embed(rows), True, random), targets)
+    input_layer.embed_backward(net.backward(slope))
     found = finite_differences(value, net.theta.tolist(), net.theta.__setitem__)
     np.testing.assert_allclose(net.gradient, found, atol=2e-8)
     bags = [[0, 1], [], [1, 4], [2]]
     np.testing.assert_allclose(
-        entrance.enter(rows)[:, -2:], mean_rows(entrance.values["words"].tolist(), bags), atol=1e-12
+        input_layer.embed(rows)[:, -2:], mean_rows(input_layer.values["words"].tolist(), bags), atol=1e-12
     )
     some = rows.take(np.array([2, 0]))
     assert some.words is not None
@@ -153,13 +153,13 @@ def test_batch_norm_keeps_statistics_for_prediction() -> None:
 def test_a_frozen_batch_norm_stays_as_it_is() -> None:
     net, x = network([5, "batch-norm", "tanh"]), rows_of(20)
     net.forward(x * 2 + 1, True, random)
-    kept = net.kept.copy()
+    kept = net.buffers.copy()
     assert not (kept[:5] == 0).any()
-    net.spans({}, ["batch-norm1"])
+    net.groups({}, ["batch-norm1"])
     still = net.forward(x, False)
     np.testing.assert_allclose(net.forward(x, True, random), still, rtol=1e-12)
     net.forward(x[:1], True, random)  # a batch of one does no harm here
-    assert (net.kept == kept).all()
+    assert (net.buffers == kept).all()
     loss, targets = CrossEntropy(), np.arange(20) % 3
 
     def value() -> float:
@@ -170,9 +170,9 @@ def test_a_frozen_batch_norm_stays_as_it_is() -> None:
     net.backward(slope)
     found = finite_differences(value, net.theta.tolist(), net.theta.__setitem__)
     np.testing.assert_allclose(net.gradient, found, atol=2e-8)
-    net.spans({}, [])
+    net.groups({}, [])
     net.forward(x, True, random)
-    assert (net.kept != kept).any(), "thawed"
+    assert (net.buffers != kept).any(), "thawed"
 
 
 def test_dropout_and_rrelu_rest_in_prediction() -> None:
@@ -212,15 +212,15 @@ def test_descriptions() -> None:
 
 def test_spans_of_rates_and_frozen_layers() -> None:
     net = network([5, "relu", 5])
-    spans = net.spans({"output": 2.0}, ["dense1"])
-    assert spans[0].start == 4 * 5 + 5
-    assert spans[-1].stop == len(net.theta)
-    assert {(s.factor, s.decays) for s in spans} == {(1.0, True), (1.0, False), (2.0, True), (2.0, False)}
-    assert net.spans({}, ["*"])[0].start == spans[2].start, "the star is all but the output"
+    groups = net.groups({"output": 2.0}, ["dense1"])
+    assert groups[0].start == 4 * 5 + 5
+    assert groups[-1].stop == len(net.theta)
+    assert {(s.factor, s.decays) for s in groups} == {(1.0, True), (1.0, False), (2.0, True), (2.0, False)}
+    assert net.groups({}, ["*"])[0].start == groups[2].start, "the star is all but the output"
     with pytest.raises(UsageError, match="nothing to learn"):
-        net.spans({}, ["*", "output"])
+        net.groups({}, ["*", "output"])
     with pytest.raises(UsageError, match="no layer that learns"):
-        net.spans({"dens": 1.0, "relu1": 1.0}, [])
+        net.groups({"dens": 1.0, "relu1": 1.0}, [])
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])

@@ -17,7 +17,7 @@ from mlkit.errors import CheckpointError, DataError, MlkitError, Stopped, UsageE
 from mlkit.formats.table_files import Table, read_table
 from mlkit.nets import NetModel, NetSettings, Teacher, load_net, train_net
 from mlkit.nets.features import fit_encoder, is_labelled_text, read_text, text_blocks
-from mlkit.nets.optimisers import Rule
+from mlkit.nets.optimisers import OptimiserSettings
 from mlkit.nets.report import evaluate_blocks, prediction_rows
 from mlkit.nets.schedules import Schedule
 from mlkit.nets.train import average_models, prepare
@@ -53,11 +53,12 @@ def columns_without(*names: str) -> Columns:
 
 
 @pytest.mark.parametrize("change", [
-    {}, {"rule": Rule("nesterov"), "lr": 0.05}, {"rule": Rule("gd"), "lr": 0.5, "epochs": 60}, {"mixup": 0.2},
+    {}, {"rule": OptimiserSettings("nesterov"), "lr": 0.05}, {"rule": OptimiserSettings("gd"), "lr": 0.5, "epochs": 60},
+        {"mixup": 0.2},
     {"label_smoothing": 0.05}, {"average": 3}, {"early_stop": 3}, {"categories": "embedding"}, {"precision": "float64"},
     {"layers": (8, "batch-norm", "gelu", {"dropout": 0.1}, {"residual": [8, "prelu"]})},
     {"schedule": Schedule("cosine")}, {"schedule": Schedule("plateau", every=1)},
-    {"rule": Rule("adam", l2=1e-3, l1=1e-4, clip=1.0)},
+    {"rule": OptimiserSettings("adam", l2=1e-3, l1=1e-4, clip=1.0)},
     {"mixup": 0.3, "categories": "embedding"}, {"batch": 119, "epochs": 40},
 ], ids=str)  # fmt: skip
 def test_learns_and_repeats(table: Table, change: dict[str, Any]) -> None:
@@ -136,7 +137,11 @@ def test_early_stopping_keeps_the_best(table: Table) -> None:
 
 def test_a_loss_that_is_no_number_stops(table: Table) -> None:
     with pytest.raises(MlkitError, match=r"became (nan|inf) at step \d+ .*rate 1e\+30"):
-        train_net(table, CLASSES, replace(SMALL, lr=1e30, rule=Rule("sgd"), layers=(8, "relu", 8, "relu")))
+        train_net(
+            table,
+            CLASSES,
+            replace(SMALL, lr=1e30, rule=OptimiserSettings("sgd"), layers=(8, "relu", 8, "relu")),
+        )
 
 
 def test_transfer_freezes_and_replaces_the_last_layer(table: Table) -> None:
@@ -306,7 +311,7 @@ def test_a_continued_model_may_have_other_layers(table: Table) -> None:
 
 def test_names_that_are_not_there_get_a_suggestion(table: Table) -> None:
     makers: dict[str, Any] = {
-        "did you mean 'nesterov'": lambda: Rule("nestorov"),
+        "did you mean 'nesterov'": lambda: OptimiserSettings("nestorov"),
         "did you mean 'cosine'": lambda: Schedule("cosin"),
         "did you mean 'huber'": lambda: NetSettings(loss="hubber"),
         "did you mean 'float64'": lambda: NetSettings(precision="float46"),

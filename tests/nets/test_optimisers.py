@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mlkit.errors import UsageError
 from mlkit.nets.losses import CrossEntropy
-from mlkit.nets.optimisers import STATES, Optimiser, Rule, Span
+from mlkit.nets.optimisers import STATES, Optimiser, OptimiserSettings, ParameterGroup
 from mlkit.nets.schedules import Schedule
 from tests.naive.nets import cross_entropy, optimise
 
@@ -19,28 +19,34 @@ START = [0.5, -1.0, 0.0, 2.0]
 STEPS = [[0.1, -0.2, 0.3, 4.0], [0.0, 0.5, -0.5, 1.0], [1.0, 1.0, 1.0, -3.0]]
 
 
-def run(rule: Rule, rate: float, spans: list[Span] | None = None, dtype: type = np.float64) -> list[float]:
+def run(
+    rule: OptimiserSettings, rate: float, groups: list[ParameterGroup] | None = None, dtype: type = np.float64
+) -> list[float]:
     theta: NDArray[Any] = np.array(START, dtype)
     optimiser = Optimiser(rule, len(theta), dtype)
     for step in STEPS:
-        optimiser.step(theta, np.array(step, dtype), rate, spans or [Span(0, len(theta))])
+        optimiser.step(theta, np.array(step, dtype), rate, groups or [ParameterGroup(0, len(theta))])
     return [float(value) for value in theta]
 
 
 @pytest.mark.parametrize("name", STATES)
 def test_optimisers(name: str) -> None:
     for l2, l1, bound in ((0.0, 0.0, 0.0), (0.1, 0.0, 0.0), (0.0, 0.05, 0.0), (0.01, 0.02, 1.5)):
-        found = run(Rule(name, l2=l2, l1=l1, clip=bound), 0.03)
+        found = run(OptimiserSettings(name, l2=l2, l1=l1, clip=bound), 0.03)
         np.testing.assert_allclose(
             found, optimise(name, START, STEPS, 0.03, l2=l2, l1=l1, bound=bound), rtol=1e-12
         )
-    single = run(Rule(name, l2=0.1), 0.03, dtype=np.float32)
+    single = run(OptimiserSettings(name, l2=0.1), 0.03, dtype=np.float32)
     np.testing.assert_allclose(single, optimise(name, START, STEPS, 0.03, l2=0.1), rtol=2e-6)
 
 
 def test_spans_have_their_own_rate_and_decay() -> None:
-    found = run(Rule("sgd", l2=0.5), 0.1, [Span(1, 2, 0.5), Span(2, 4, 1.0, decays=False)])
-    assert found[0] == START[0], "outside of the spans nothing moves"
+    found = run(
+        OptimiserSettings("sgd", l2=0.5),
+        0.1,
+        [ParameterGroup(1, 2, 0.5), ParameterGroup(2, 4, 1.0, decays=False)],
+    )
+    assert found[0] == START[0], "outside of the groups nothing moves"
     np.testing.assert_allclose(found[1:2], optimise("sgd", START, STEPS, 0.05, l2=0.5)[1:2])
     np.testing.assert_allclose(found[2:], optimise("sgd", START, STEPS, 0.1)[2:])
 
@@ -55,7 +61,7 @@ def test_scikit_learn_takes_the_same_steps(name: str, peer: str) -> None:
         other = module.SGDOptimizer([theta], 0.03, momentum=0.9, nesterov=name == "nesterov")
     for step in STEPS:
         other.update_params([theta], [np.array(step)])
-    np.testing.assert_allclose(run(Rule(name), 0.03), theta, rtol=1e-6)
+    np.testing.assert_allclose(run(OptimiserSettings(name), 0.03), theta, rtol=1e-6)
 
 
 def test_cross_entropy_is_the_documented_one() -> None:
@@ -94,4 +100,4 @@ def test_schedules() -> None:
             Schedule(**wrong)
     for bad in ({"name": "adan"}, {"l2": -1.0}, {"momentum": 1.0}):
         with pytest.raises(UsageError):
-            Rule(**bad)
+            OptimiserSettings(**bad)

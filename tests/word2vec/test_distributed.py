@@ -15,7 +15,7 @@ import pytest
 from mlkit.arrays import aligned_zeros
 from mlkit.checkpoint import Checkpoints
 from mlkit.cluster import Engine, Tasks, data_parallel, open_engine
-from mlkit.cluster.data_parallel import Crew, put_together
+from mlkit.cluster.data_parallel import WorkerGroup, put_together
 from mlkit.cluster.parameter_exchange import Changes, Plan, Weights
 from mlkit.cluster.tasks import Outcome, run_task
 from mlkit.errors import CheckpointError, DataError, Stopped, UsageError
@@ -189,7 +189,7 @@ def test_one_worker_makes_what_one_machine_makes(
 ) -> None:
     settings = replace(SETTINGS, model=model, loss=loss, shuffle=mapped)
     alone = train_texts(Texts([text], min_count=1), settings, threads=1)
-    crew = Crew(Serial(1, tmp_path, mapped=mapped), sync=1)
+    crew = WorkerGroup(Serial(1, tmp_path, mapped=mapped), sync=1)
     shared = train_texts_on(crew, Texts([text], min_count=1), settings)
     assert shared.words == alone.words
     assert bytes_of(shared) == bytes_of(alone)
@@ -205,7 +205,9 @@ def test_order_of_arrival_and_repetition_do_not_matter(loss: str, text: Path, tm
     for name, order in orders + [(name * 2, order) for name, order in orders]:
         (tmp_path / name).mkdir()
         engine = Serial(3, tmp_path / name, order, mapped=len(name) > 1)
-        results.append(bytes_of(train_texts_on(Crew(engine, sync=4), Texts([text], min_count=1), settings)))
+        results.append(
+            bytes_of(train_texts_on(WorkerGroup(engine, sync=4), Texts([text], min_count=1), settings))
+        )
     assert all(result == results[0] for result in results)
 
 
@@ -213,7 +215,9 @@ def test_order_of_arrival_and_repetition_do_not_matter(loss: str, text: Path, tm
 @pytest.mark.parametrize("workers", [2, 4])
 def test_topics_are_learnt(workers: int, text: Path, tmp_path: Path) -> None:
     settings = Settings(dim=16, window=5, epochs=10, lr=0.1, sample=0)
-    trained = train_texts_on(Crew(Serial(workers, tmp_path), sync=5), Texts([text], min_count=1), settings)
+    trained = train_texts_on(
+        WorkerGroup(Serial(workers, tmp_path), sync=5), Texts([text], min_count=1), settings
+    )
     unit = trained.vectors / np.linalg.norm(trained.vectors, axis=1, keepdims=True)
     topic = np.array([int(word[1:]) // 10 for word in trained.words])
     same = topic[:, None] == topic
@@ -228,16 +232,16 @@ def test_topics_are_learnt(workers: int, text: Path, tmp_path: Path) -> None:
 def test_more_workers_than_lines(tmp_path: Path) -> None:
     (tmp_path / "few.txt").write_text("a b a b\nb c b c\n")
     texts = Texts([tmp_path / "few.txt"], min_count=1)
-    trained = train_texts_on(Crew(Serial(5, tmp_path), sync=3), texts, SETTINGS)
+    trained = train_texts_on(WorkerGroup(Serial(5, tmp_path), sync=3), texts, SETTINGS)
     assert trained.words == ["b", "a", "c"]
     with pytest.raises(DataError, match="no word comes"):
-        train_texts_on(Crew(Serial(2, tmp_path)), replace(texts, min_count=9), SETTINGS)
+        train_texts_on(WorkerGroup(Serial(2, tmp_path)), replace(texts, min_count=9), SETTINGS)
 
 
 @quick
 def test_stopped_between_rounds_and_resumed(text: Path, tmp_path: Path) -> None:
     texts = Texts([text], min_count=1, valid=text, valid_every=0.5, patience=3)
-    whole = train_texts_on(Crew(Serial(2, tmp_path), sync=4), texts, SETTINGS)
+    whole = train_texts_on(WorkerGroup(Serial(2, tmp_path), sync=4), texts, SETTINGS)
     assert len(whole.record.valid_losses) == 4
     with StopSignals() as stop:
         saves = Checkpoints(tmp_path / "state", 1e9, stop)
@@ -248,23 +252,23 @@ def test_stopped_between_rounds_and_resumed(text: Path, tmp_path: Path) -> None:
 
         with pytest.raises(Stopped):
             train_texts_on(
-                Crew(Serial(2, tmp_path), sync=4), texts, SETTINGS, checkpoints=saves, progress=halt
+                WorkerGroup(Serial(2, tmp_path), sync=4), texts, SETTINGS, checkpoints=saves, progress=halt
             )
     saves = Checkpoints(tmp_path / "state", 1e9, StopSignals())
     resumed = train_texts_on(
-        Crew(Serial(2, tmp_path), sync=4), texts, SETTINGS, checkpoints=saves, resume=True
+        WorkerGroup(Serial(2, tmp_path), sync=4), texts, SETTINGS, checkpoints=saves, resume=True
     )
     assert bytes_of(resumed) == bytes_of(whole)
     assert resumed.record.valid_losses == whole.record.valid_losses
     assert resumed.record.losses == whole.record.losses
-    for crew in (Crew(Serial(3, tmp_path), sync=4), Crew(Serial(2, tmp_path), sync=5)):
+    for crew in (WorkerGroup(Serial(3, tmp_path), sync=4), WorkerGroup(Serial(2, tmp_path), sync=5)):
         with pytest.raises(CheckpointError, match=r"workers|sync"):
             train_texts_on(crew, texts, SETTINGS, checkpoints=saves, resume=True)
 
 
 @quick
 def test_what_cannot_be_shared_is_refused(text: Path, tmp_path: Path) -> None:
-    crew = Crew(Serial(2, tmp_path))
+    crew = WorkerGroup(Serial(2, tmp_path))
     with pytest.raises(UsageError, match="--encoded"):
         train_texts_on(crew, Texts([text], encoded=tmp_path / "ids"), SETTINGS)
     with pytest.raises(UsageError, match="pipe"):
@@ -275,14 +279,14 @@ def test_what_cannot_be_shared_is_refused(text: Path, tmp_path: Path) -> None:
 def test_a_fault_names_the_shard(text: Path, tmp_path: Path) -> None:
     text.write_bytes(text.read_bytes() + b"w1 \xff w2\n")
     with pytest.raises(DataError, match=r"invalid UTF-8.*\(shard 4/4\)") as fault:
-        train_texts_on(Crew(Serial(2, tmp_path)), Texts([text], min_count=1), SETTINGS)
+        train_texts_on(WorkerGroup(Serial(2, tmp_path)), Texts([text], min_count=1), SETTINGS)
     assert fault.value.line == 1201
 
 
 @quick
 def test_a_killed_process_changes_nothing(text: Path, tmp_path: Path) -> None:
     texts = Texts([text], min_count=1)
-    expected = bytes_of(train_texts_on(Crew(Serial(2, tmp_path), sync=4), texts, SETTINGS))
+    expected = bytes_of(train_texts_on(WorkerGroup(Serial(2, tmp_path), sync=4), texts, SETTINGS))
     killed = []
 
     def kill(report: Report) -> None:
@@ -293,6 +297,6 @@ def test_a_killed_process_changes_nothing(text: Path, tmp_path: Path) -> None:
 
     with open_engine(processes=2) as engine:
         engines = [engine]
-        found = bytes_of(train_texts_on(Crew(engine, sync=4), texts, SETTINGS, progress=kill))
+        found = bytes_of(train_texts_on(WorkerGroup(engine, sync=4), texts, SETTINGS, progress=kill))
     assert killed
     assert found == expected

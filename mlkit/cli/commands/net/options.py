@@ -223,14 +223,14 @@ def settings(
     """Return the settings of a training from a command's options (without --lr auto)."""
     from mlkit.nets import NetSettings
     from mlkit.nets.network import parse_layers
-    from mlkit.nets.optimisers import Rule
+    from mlkit.nets.optimisers import OptimiserSettings
     from mlkit.nets.schedules import Schedule
 
     layers, how = architecture.layers, learning
     return NetSettings(
         layers=None if layers is None else tuple(parse_layers(layers)), init=architecture.initialisation,
         loss=objective.loss, huber_delta=objective.huber_delta, label_smoothing=how.label_smoothing,
-        rule=Rule(how.optimiser, how.momentum, l2=how.l2, l1=how.l1, clip=how.clip),
+        rule=OptimiserSettings(how.optimiser, how.momentum, l2=how.l2, l1=how.l1, clip=how.clip),
         lr=None if how.lr == options.AUTO else how.lr,
         schedule=Schedule(how.schedule, how.factor, how.every, how.warm_up), batch=how.batch, epochs=how.epochs,
         mixup=how.mixup, early_stop=how.early_stop, average=how.average, rates=_factors(architecture.rates),
