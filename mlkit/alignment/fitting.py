@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlkit.alignment.csls import Scores, best_partners, neighbourhoods
-from mlkit.alignment.mapping import Mapping, Matrix, prepared, procrustes, reweighted, unit_rows
+from mlkit.alignment.mapping import Mapping, Matrix, check_sides, prepared, procrustes, reweighted, unit_rows
 from mlkit.errors import DataError, UsageError
 from mlkit.progress import Progress, Report, silent
 
@@ -73,7 +73,7 @@ def align(
     chosen = settings or AlignSettings()
     if chosen.method not in METHODS:
         raise UsageError(f"no method {chosen.method!r}; choose one of {', '.join(METHODS)}")
-    _check(source, target)
+    check_sides(source, target)
     x, source_centre = prepared(source)
     y, target_centre = prepared(target)
     rounds = 0
@@ -114,16 +114,6 @@ def mutual_pairs(x: Matrix, y: Matrix, words: int, k: int) -> tuple[Rows, Rows, 
 
 def _criterion(x: Matrix, y: Matrix, rotation: Matrix) -> float:
     return float(np.einsum("ij,ij->i", x @ rotation, y).mean(dtype=np.float64))
-
-
-def _check(source: Matrix, target: Matrix) -> None:
-    if source.shape[1] != target.shape[1]:
-        raise DataError(f"vectors of {source.shape[1]} and of {target.shape[1]} dimensions cannot be aligned")
-    for side, matrix in (("source", source), ("target", target)):
-        lengths = np.linalg.norm(matrix, axis=1)
-        if not np.isfinite(lengths).all():
-            row = int(np.flatnonzero(~np.isfinite(lengths))[0])
-            raise DataError(f"vector {row + 1} of the {side} words is not finite")
 
 
 def _check_pairs(pairs: int, dimension: int) -> None:

@@ -35,6 +35,18 @@ def prepared(matrix: Matrix, centre: Matrix | None = None) -> tuple[Matrix, Matr
     return unit_rows(unit - mean), mean
 
 
+def check_sides(source: Matrix, target: Matrix) -> None:
+    """Raise `DataError` unless both sides have vectors, of finite numbers and equally many."""
+    for side, matrix in (("source", source), ("target", target)):
+        if not len(matrix):
+            raise DataError(f"there are no {side} vectors")
+        finite = np.isfinite(np.linalg.norm(matrix, axis=1))
+        if not finite.all():
+            raise DataError(f"vector {int(np.argmin(finite)) + 1} of the {side} words is not finite")
+    if source.shape[1] != target.shape[1]:
+        raise DataError(f"vectors of {source.shape[1]} and of {target.shape[1]} dimensions cannot be aligned")
+
+
 def procrustes(source: Matrix, target: Matrix) -> Matrix:
     """Return the orthogonal W, float32 [d, d], that minimises |source W - target| (Schoenemann 1966).
 

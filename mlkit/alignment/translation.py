@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mlkit.alignment.csls import Scores, best_partners, neighbourhoods
 from mlkit.alignment.dictionaries import Dictionary
-from mlkit.alignment.mapping import Matrix, prepared, procrustes
+from mlkit.alignment.mapping import Matrix, check_sides, prepared, procrustes
 from mlkit.errors import UsageError
 from mlkit.vectors.keyed_vectors import KeyedVectors
 
@@ -50,10 +50,7 @@ class Translator:
         """Prepare both sides; csls and softmax look at all pairs of words once."""
         if retrieval not in RETRIEVALS:
             raise UsageError(f"no retrieval {retrieval!r}; choose one of {', '.join(RETRIEVALS)}")
-        if source.dimension != target.dimension:
-            raise UsageError(
-                f"vectors of {source.dimension} and of {target.dimension} dimensions share no space"
-            )
+        check_sides(source.matrix, target.matrix)
         self.source, self.target, self.retrieval = source, target, retrieval
         still = None if centre else np.zeros(source.dimension, np.float32)
         self.x, self.y = prepared(source.matrix, still)[0], prepared(target.matrix, still)[0]
@@ -62,7 +59,7 @@ class Translator:
     def _terms(self, neighbours: int, temperature: float) -> tuple[float, Matrix, Matrix]:
         """Return scale, source term, target term: a score is scale * cosine - both terms."""
         nothing = np.zeros(len(self.x), np.float32), np.zeros(len(self.y), np.float32)
-        if self.retrieval == "nn" or not len(self.x) or not len(self.y):
+        if self.retrieval == "nn":
             return 1.0, *nothing
         scores = Scores(self.x, self.y)
         if self.retrieval == "csls":
@@ -145,6 +142,7 @@ def criterion(source: Matrix, target: Matrix, *, words: int = 5000, neighbours: 
 
     It catches a start that failed; vectors that are poor in themselves look no worse by it.
     """
+    check_sides(source, target)
     x, y = prepared(source[:words])[0], prepared(target[:words])[0]
     noise = np.random.default_rng(1).standard_normal((2, x.shape[1], x.shape[1]))
     turned = x @ procrustes(noise[0].astype(np.float32), noise[1].astype(np.float32))

@@ -117,6 +117,10 @@ def test_bad_input_is_named() -> None:
     broken[3, 2] = np.nan
     with pytest.raises(DataError, match="vector 4 of the source words is not finite"):
         align(broken, x)
+    with pytest.raises(DataError, match="vector 4 of the target words is not finite"):
+        Translator(keyed(x, "s"), keyed(broken, "t"))
+    with pytest.raises(DataError, match="there are no target vectors"):
+        criterion(x, x[:0])
     with pytest.raises(UsageError, match="no method"):
         align(x, x, settings=AlignSettings(method="other"))
 
