@@ -266,10 +266,10 @@ class Trainer:
     def schema(self) -> Schema:
         """Return what a checkpoint holds."""
         network = self.network
-        arrays = {"theta": network.theta, "kept": network.kept}
+        arrays = {"theta": network.theta, "kept": network.buffers}
         arrays |= {f"moment{n}": moment for n, moment in enumerate(self.optimiser.moments)}
         declared = like(arrays)
-        for name, array in (("theta", network.theta), ("kept", network.kept)):
+        for name, array in (("theta", network.theta), ("kept", network.buffers)):
             declared[f"best_{name}"] = Declared(array.dtype.name, array.shape, optional=True)
             declared[f"sum_{name}"] = Declared("float64", array.shape, optional=True)
         numbers = list_of(real_text)
