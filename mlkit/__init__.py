@@ -11,12 +11,14 @@ from types import ModuleType
 from mlkit.version import __version__
 
 ROOMS = (
+    "alignment",
     "batch",
     "bpe",
     "cluster",
     "clustering",
     "corpus",
     "demo",
+    "distributions",
     "fasttext",
     "formats",
     "glove",

@@ -1,6 +1,13 @@
-"""Aligned word vectors: two languages in one space, word translation, sentence vectors."""
+"""Aligned word vectors: two languages in one space, word translation, sentence vectors.
 
-from mlkit.alignment.fitting import Alignment, AlignSettings, align
-from mlkit.alignment.mapping import Mapping
+>>> from mlkit import alignment
+>>> settings = alignment.AlignSettings()
+>>> settings.method
+'procrustes'
+"""
 
-__all__ = ["AlignSettings", "Alignment", "Mapping", "align"]
+from mlkit.exports import on_demand
+
+__all__, __getattr__, __dir__ = on_demand(__name__, {
+    "AlignSettings": "fitting", "Alignment": "fitting", "align": "fitting", "Mapping": "mapping",
+})  # fmt: skip
