@@ -24,8 +24,9 @@ def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ignore=shutil.ignore_patterns(".git", "build", "tests", "*.egg-info", "__pycache__", ".*_cache", ".venv"),
     )  # fmt: skip
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
+    # --ignore-installed: pip would else take away the installation that the tests run on
     done = subprocess.run(
-        [*pip, "install", "--no-deps", "--prefix", str(folder / "prefix"), str(source)],
+        [*pip, "install", "--ignore-installed", "--no-deps", "--prefix", str(folder / "prefix"), str(source)],
         capture_output=True, text=True, env={**os.environ, "PIP_ROOT_USER_ACTION": "ignore"},
     )  # fmt: skip
     if done.returncode and "setuptools" in done.stderr and "No matching distribution" in done.stderr:

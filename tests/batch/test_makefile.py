@@ -73,7 +73,7 @@ def test_a_failing_shard_stops_make_and_leaves_no_target(make: Run, tmp_path: Pa
         corpus.write(b"\xff\n")
     done = make("-j2", "vocab.txt", check=False)
     assert done.returncode == 2
-    assert "mlkit vocab count: corpus.txt" in done.stderr
+    assert "mlkit vocab: corpus.txt" in done.stderr
     assert "invalid UTF-8" in done.stderr
     assert not (tmp_path / "vocab.txt").exists()
     assert not (tmp_path / "vocab-4.tsv").exists()

@@ -17,5 +17,5 @@ def test_a_room_without_kernels(mlkit: Run) -> None:
     done = mlkit("warm", "plots", check=False)
     assert done.returncode == 2
     assert done.stderr.decode().startswith(
-        "mlkit warm: no kernels of 'plots'; there are those of bpe, cluster"
+        "mlkit warm: no kernels of 'plots'; there are those of alignment, bpe, cluster"
     )

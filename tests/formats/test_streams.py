@@ -202,3 +202,12 @@ def test_a_bom_at_the_start_of_a_text_is_dropped(tmp_path: Path, suffix: str) ->
         stream.write(b"\xef\xbb\xbfa \xef\xbb\xbf\n")
     with open_text(path) as stream:
         assert stream.read() == b"a \xef\xbb\xbf\n"
+
+
+def test_zst_carries_a_checksum(tmp_path: Path) -> None:
+    """A damaged stream without one can pass as other text."""
+    import zstandard
+
+    with open_output(tmp_path / "a.zst") as stream:
+        stream.write(b"text\n" * 100)
+    assert zstandard.get_frame_parameters((tmp_path / "a.zst").read_bytes()).has_checksum

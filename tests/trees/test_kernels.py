@@ -82,7 +82,7 @@ def test_first_split_of_a_forest_tree_is_the_best(classes: int, seed: int) -> No
     bins, _, _ = some_bins(rng, 50)
     target = rng.integers(0, classes, 50).astype(float) if classes else rng.normal(size=50).astype(np.float32)
     weights = rng.integers(0, 3, 50).astype(float)
-    params = np.array([1, 2, 0.0, 4, 0])
+    params = np.array([1, 2, 0.0, 4, 0, 1])
     tree, votes = grow_tree(np.ascontiguousarray(bins.T), target, weights, classes, params, 7)
     rows = np.flatnonzero(weights).tolist()
     impurity = naive.gini if classes > 2 else naive.variance
@@ -99,7 +99,7 @@ def test_unbounded_forest_tree_learns_distinct_rows_by_heart(classes: int, rando
     rng = np.random.default_rng(5)
     bins = np.stack([rng.permutation(120), rng.integers(0, 9, 120)], axis=1).astype(np.uint8)
     target = rng.integers(0, classes or 50, 120).astype(float)
-    params = np.array([0, 2, 0.0, 2, random])
+    params = np.array([0, 2, 0.0, 2, random, 1])
     tree, votes = grow_tree(np.ascontiguousarray(bins.T), target, np.ones(120), classes, params, 3)
     made = join_trees([tree], None if votes is None else [votes]).sums(
         bins, max(1, classes if classes > 2 else 1)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlkit.errors import MlkitError, ModelError, UsageError
+from mlkit.errors import DataError, MlkitError, ModelError, UsageError
 from mlkit.formats.table_files import Table, read_table, write_table
 from mlkit.linear.train import train_linear
 from mlkit.tables.columns import Columns  # fmt: skip
@@ -346,7 +346,7 @@ def test_settings_that_make_no_sense_are_refused(tables: tuple[Table, Table]) ->
         train_gradient(train, columns("three", task="classification"), GradientSettings(), loss="logistic")
     with pytest.raises(UsageError, match="no such column"):
         train_gradient(train, columns("y"), GradientSettings(rounds=1, monotone={"q": 1}))
-    with pytest.raises(UsageError, match="poisson"):
+    with pytest.raises(DataError, match=r"train.csv:\d+: column 'y': poisson loss needs values from 0 on"):
         train_gradient(train, columns("y"), GradientSettings(rounds=1), loss="poisson")
 
 
